@@ -1,0 +1,35 @@
+"""Normalizing flows on TensorFlow Probability: prebuilt chains, trained with Keras, checked against exact densities.
+
+Nothing heavy is imported until it is used: `tff.maf` imports TensorFlow, `tff.fit` imports Keras as well.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Where each public name lives; __getattr__ imports it at first use.
+_HOMES = {
+    **dict.fromkeys(("bijectors", "datasets", "flows", "networks", "plots"), ""),
+    "Flow": "flow",
+    **dict.fromkeys(("DivergenceError", "InputError", "TrainingInterrupted"), "errors"),
+    **dict.fromkeys(
+        ("iaf", "load", "maf", "make", "mlp", "nice", "nsf_coupling", "planar", "real_nvp"), "flows"
+    ),
+    **dict.fromkeys(("FlowModel", "fit"), "training"),
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tfp_flows' has no attribute {name!r}")
+    home = importlib.import_module(f"tfp_flows.{_HOMES[name] or name}")
+    value = getattr(home, name) if _HOMES[name] else home
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

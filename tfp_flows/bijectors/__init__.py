@@ -1,0 +1,25 @@
+"""The layers of flows: each a `tfb.Bijector`, usable alone."""
+
+from tfp_flows.bijectors.affine import Affine
+from tfp_flows.bijectors.batch_norm import BatchNorm
+from tfp_flows.bijectors.leaky_relu import LeakyReLU
+from tfp_flows.bijectors.masked_autoregressive_flow import MaskedAutoregressiveFlow
+from tfp_flows.bijectors.nice import NICE
+from tfp_flows.bijectors.planar import Planar
+from tfp_flows.bijectors.real_nvp import RealNVP
+from tfp_flows.bijectors.scale import Scale
+from tfp_flows.bijectors.spline_coupling import SplineCoupling
+from tfp_flows.bijectors.standardize import Standardize
+
+__all__ = [
+    "NICE",
+    "Affine",
+    "BatchNorm",
+    "LeakyReLU",
+    "MaskedAutoregressiveFlow",
+    "Planar",
+    "RealNVP",
+    "Scale",
+    "SplineCoupling",
+    "Standardize",
+]

@@ -1,0 +1,34 @@
+"""The autoregressive affine layer of MAF."""
+
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors.conditional import Conditional
+
+__all__ = ["MaskedAutoregressiveFlow"]
+
+
+class MaskedAutoregressiveFlow(Conditional, tfp.bijectors.MaskedAutoregressiveFlow):
+    """`tfb.MaskedAutoregressiveFlow`, with the same arguments and the same law.
+
+    ```
+    forward   x[i] = shift(x[<i]) + exp(log_scale(x[<i])) u[i]        D passes of the network, one after another
+    inverse   u[i] = (x[i] - shift(x[<i])) exp(-log_scale(x[<i]))     one pass
+    forward_log_det_jacobian(u) = sum{ log_scale(x[<i]) : i=1...D }
+    inverse_log_det_jacobian(x) = -forward_log_det_jacobian(u)
+    ```
+
+    `tfb.Invert` of it is the layer of IAF: one pass to sample, D passes for the density of foreign data.
+
+    Args: those of `tfb.MaskedAutoregressiveFlow`; `shift_and_log_scale_fn` is usually
+      `tff.networks.ShiftAndLogScale(tff.networks.MADE(event_size))`, or any network that respects the order.
+
+    Example:
+
+    >>> import tensorflow as tf, tfp_flows as tff
+    >>> maf = tff.bijectors.MaskedAutoregressiveFlow(tff.networks.MADE(3, seed=0))
+    >>> u = maf.inverse(tf.ones([5, 3]))
+    >>> u.shape, maf.inverse_log_det_jacobian(tf.ones([5, 3]), event_ndims=1).shape
+    (TensorShape([5, 3]), TensorShape([5]))
+
+    Source: Papamakarios et al., Masked Autoregressive Flow, arXiv:1705.07057; Kingma et al., IAF, arXiv:1606.04934.
+    """

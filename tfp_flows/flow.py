@@ -1,0 +1,261 @@
+"""Flow: a chain of bijectors on a Gaussian, as a distribution with context."""
+
+import copy
+import itertools
+import weakref
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import BatchNorm, Standardize
+from tfp_flows.errors import InputError
+from tfp_flows.saving import write_flow_folder
+
+__all__ = ["Flow"]
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+
+class Flow(tfd.TransformedDistribution):
+    """A normalizing flow: `x = f(u)` with `u ~ N(0, I)` and f a chain of bijectors, so that
+
+    ```
+    log_prob(x) = log N(f^-1(x); 0, I) + log|det d f^-1(x) / dx|      nats, in the units of x
+    ```
+
+    It is a `tfd.TransformedDistribution`, and all its variables exist as soon as it is constructed. Context and mode
+    are arguments of every call, never state: `log_prob(x, context=c)`, `sample(n, context=c)`,
+    `log_prob(x, training=True)`; they reach the layers whose `keywords` name them.
+
+    Args:
+      layers: bijectors of `[..., D]`, the data's end first, as `tfb.Chain` has them; their names must differ.
+      event_size: D.
+      context_size: C, the size of the context that the layers were built for; 0 for none.
+      dtype: "float32" or "float64".
+      config: what `tff.make` needs to build this chain again; None for a chain of your own.
+      name: name of the distribution.
+
+    Shapes: `log_prob`: `x [..., D]`, `context [..., C] -> [...]`; leading dimensions broadcast.
+      `sample(n)`: `[n, D]`; `sample(n, context=c)` with `c [B, C]`: `[n, B, D]`.
+
+    Raises:
+      InputError: for rows of the wrong size, a context that is missing, not asked for or of the wrong size, layers
+        that share a name.
+
+    Example:
+
+    >>> import tfp_flows as tff
+    >>> flow = tff.Flow([tff.bijectors.Standardize(2), tff.bijectors.Planar(2)], event_size=2)
+    >>> flow.sample(3, seed=0).shape
+    TensorShape([3, 2])
+    >>> x, log_prob = flow.sample_and_log_prob(5, seed=0)
+    >>> bool((abs(flow.log_prob(x) - log_prob) < 1e-4).numpy().all())
+    True
+    """
+
+    def __init__(
+        self,
+        layers: list[tfb.Bijector],
+        *,
+        event_size: int,
+        context_size: int = 0,
+        dtype: str = "float32",
+        config: dict[str, Any] | None = None,
+        name: str = "flow",
+    ) -> None:
+        parameters = dict(locals())
+        names = [layer.name for layer in layers]
+        if len(set(names)) < len(names):
+            raise InputError(
+                f"layers must have different names, as keyword arguments are sent by them; got {names}."
+            )
+        self.event_size, self.context_size, self.config = event_size, context_size, config
+        self.layers = list(layers)
+        super().__init__(
+            tfd.MultivariateNormalDiag(loc=np.zeros(event_size, dtype)),
+            tfb.Chain(self.layers, validate_event_size=False),
+            kwargs_split_fn=self._split_kwargs,
+            parameters=parameters,
+            name=name,
+        )
+        self._key = next(_keys)
+        _flows[self._key] = self
+
+    def log_prob(self, value: Any, name: str = "log_prob", **kwargs: Any) -> tf.Tensor:
+        """Log-density of the rows `value [..., D]` -> `[...]`, in nats and in the units of `value`.
+
+        Keyword arguments: `context [..., C]`; `training` (False), whether batch norm uses the batch's own statistics.
+        """
+        value = self._rows(value)
+        kwargs = self._check_kwargs(kwargs)
+        if "context" in kwargs:
+            batch = tf.broadcast_dynamic_shape(tf.shape(value)[:-1], tf.shape(kwargs["context"])[:-1])
+            value = tf.broadcast_to(value, tf.concat([batch, [self.event_size]], 0))
+        return super().log_prob(value, name=name, **kwargs)
+
+    def prob(self, value: Any, name: str = "prob", **kwargs: Any) -> tf.Tensor:
+        """Density of the rows `value [..., D]` -> `[...]`; `log_prob` is the safer one."""
+        return tf.exp(self.log_prob(value, name=name, **kwargs))
+
+    def sample(
+        self, sample_shape: Any = (), seed: Any = None, name: str = "sample", **kwargs: Any
+    ) -> tf.Tensor:
+        """Draws of shape `sample_shape + [D]`, or `sample_shape + [B, D]` for a `context [B, C]`."""
+        return super().sample(sample_shape, seed=seed, name=name, **self._check_kwargs(kwargs))
+
+    def sample_and_log_prob(
+        self, sample_shape: Any = (), seed: Any = None, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws as `sample` gives them, and their log-density, with no second pass."""
+        return self.experimental_sample_and_log_prob(sample_shape, seed=seed, **self._check_kwargs(kwargs))
+
+    def standardize(self, x: Any, weights: np.ndarray | None = None) -> None:
+        """Sets the `Standardize` layer from the training rows `x [N, D]`, weighted by `weights [N]`."""
+        for layer in self.layers:
+            if isinstance(layer, Standardize):
+                layer.set_statistics(self._rows(x).numpy(), weights)
+
+    @property
+    def is_unstandardized(self) -> bool:
+        """Whether the `Standardize` layers still are the identity that they start as."""
+        layers = [layer for layer in self.layers if isinstance(layer, Standardize)]
+        return all((b.scale.numpy() == 1).all() and (b.loc.numpy() == 0).all() for b in layers)
+
+    def set_batch_norm(self, x: Any, context: Any = None) -> None:
+        """Sets every `BatchNorm` from the training rows `x [N, D]`, with their `context [N, C]`.
+
+        Layer by layer: each gets the statistics of what the layers before it, set already, make of the whole training
+        set. This is the rule of the MAF paper's authors, arXiv:1705.07057.
+        """
+        last = max((i for i, layer in enumerate(self.layers) if isinstance(layer, BatchNorm)), default=-1)
+        _, by_layer = self._split_kwargs(self._check_kwargs({"context": context}))
+        x = self._rows(x)
+        for layer in self.layers[: last + 1]:
+            if isinstance(layer, BatchNorm):
+                layer.set_statistics(x)
+            x = layer.inverse(x, **by_layer.get(layer.name, {}))
+
+    def summary(self) -> str:
+        """The chain from data to latent: a line a layer, with its parameters, then the totals."""
+        counts = [sum(v.shape.num_elements() for v in layer.trainable_variables) for layer in self.layers]
+        context = f", context [{self.context_size}]" if self.context_size else ""
+        lines = [f"Flow {self.name}: [{self.event_size}] {self.dtype.name}{context}, from data to latent"]
+        for layer, count in zip(self.layers, counts, strict=True):
+            kind = type(layer.bijector).__name__ if hasattr(layer, "bijector") else type(layer).__name__
+            kind = f"Invert({kind})" if hasattr(layer, "bijector") else kind
+            lines.append(f"  {layer.name:<16} {kind:<32} {count:>9,} parameters")
+        fixed = sum(v.shape.num_elements() for v in self.variables) - sum(counts)
+        return "\n".join([*lines, f"  {sum(counts):,} trainable parameters, {fixed:,} statistics"])
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+    def save(self, folder: Any) -> None:
+        """Writes `config.json` and the weights into `folder`; `tff.load` reads them back, equal to the last bit."""
+        write_flow_folder(folder, self.config, self.variables)
+
+    @classmethod
+    def _parameter_properties(cls, dtype: tf.DType, num_classes: int | None = None) -> dict:
+        return {}
+
+    def _batch_shape(self) -> tf.TensorShape:
+        return tf.TensorShape([])
+
+    def _batch_shape_tensor(self) -> tf.Tensor:
+        return tf.constant([], tf.int32)
+
+    def _rows(self, value: Any) -> tf.Tensor:
+        """A new tensor in the flow's dtype: new, so that TFP's cache cannot answer with what it knew of an old one."""
+        value = tf.identity(tf.cast(tf.convert_to_tensor(value), self.dtype))
+        if value.shape.rank == 0 or value.shape[-1] not in (None, self.event_size):
+            raise InputError(f"the last dimension of x must be {self.event_size}; got shape {value.shape}.")
+        return tf.ensure_shape(value, value.shape[:-1] + [self.event_size])
+
+    def _check_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The keyword arguments as tensors; `InputError` if one is unknown, missing or of the wrong size."""
+        unknown = set(kwargs) - {"context", "training"}
+        if unknown:
+            raise InputError(
+                f"a flow takes the keyword arguments context and training; got {', '.join(unknown)}."
+            )
+        kwargs = {k: v for k, v in kwargs.items() if v is not None}
+        if not self.context_size and "context" in kwargs:
+            raise InputError(
+                "context was given, but this flow was built without; build it with context_size=…."
+            )
+        if self.context_size:
+            if "context" not in kwargs:
+                raise InputError(f"this flow needs context=… with {self.context_size} columns; got none.")
+            context = tf.identity(tf.cast(tf.convert_to_tensor(kwargs["context"]), self.dtype))
+            if context.shape.rank == 0 or context.shape[-1] != self.context_size:
+                raise InputError(
+                    f"the last dimension of context must be {self.context_size}; got {context.shape}."
+                )
+            kwargs["context"] = context
+        return kwargs
+
+    def _split_kwargs(self, kwargs: dict[str, Any]) -> tuple[dict, dict]:
+        """Keyword arguments of the base distribution (none), and of the layers, by their names."""
+        given = {"training": kwargs.get("training", False), "conditional_input": kwargs.get("context")}
+        by_layer = {}
+        for layer in self.layers:
+            keywords = getattr(getattr(layer, "bijector", layer), "keywords", ())
+            if keywords:
+                by_layer[layer.name] = {k: given[k] for k in keywords}
+        return {}, by_layer
+
+    def _call_sample_n(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tf.Tensor:
+        return super()._call_sample_n(self._with_batch(sample_shape, kwargs), seed, **kwargs)
+
+    def _sample_and_log_prob(
+        self, sample_shape: Any, seed: Any, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return super()._sample_and_log_prob(self._with_batch(sample_shape, kwargs), seed, **kwargs)
+
+    def _with_batch(self, sample_shape: Any, kwargs: dict[str, Any]) -> tf.Tensor:
+        """`sample_shape`, with the context's leading dimensions after it: one draw for each row of the context."""
+        sample_shape = tf.reshape(
+            tf.cast(tf.convert_to_tensor(sample_shape, dtype_hint=tf.int32), tf.int32), [-1]
+        )
+        if "context" not in kwargs:
+            return sample_shape
+        return tf.concat([sample_shape, tf.shape(kwargs["context"])[:-1]], axis=0)
+
+
+_keys = itertools.count()
+_flows: "weakref.WeakValueDictionary[int, Flow]" = weakref.WeakValueDictionary()
+
+
+class _FlowSpec(tf.TypeSpec):
+    """How TensorFlow takes a flow apart: into its variables.
+
+    Every subclass of `tfd.TransformedDistribution` is a composite tensor, and the spec that it inherits leaves out the
+    variables of bijectors that are none themselves: a `tf.Module` that holds the flow would find nothing to train.
+    """
+
+    value_type = property(lambda self: Flow)
+
+    def __init__(self, key: int) -> None:
+        self._key = key
+
+    def _serialize(self) -> tuple[int]:
+        return (self._key,)
+
+    @property
+    def _component_specs(self) -> list[tf.TypeSpec]:
+        return [v._type_spec for v in _flows[self._key].bijector.variables]
+
+    def _to_components(self, flow: Flow) -> list[tf.Variable]:
+        return flow.__dict__.get("_components") or list(flow.bijector.variables)
+
+    def _from_components(self, components: list) -> Flow:
+        # Inside a tf.function that got the flow as an argument: its variables are captured as those of any closure.
+        flow = copy.copy(_flows[self._key])
+        flow.__dict__["_components"] = list(components)
+        return flow
+
+
+# TFP's metaclass sets `_type_spec` itself while the class is made: ours has to follow.
+Flow._type_spec = property(lambda self: _FlowSpec(self._key))

@@ -1,0 +1,95 @@
+"""What every prebuilt chain has in common: standardised data, permutations, batch norm, and its own recipe."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import BatchNorm, Standardize
+from tfp_flows.errors import InputError
+from tfp_flows.flow import Flow
+from tfp_flows.networks.dense import check_sizes, random_generator
+
+__all__ = ["build_chain", "check_coupling"]
+
+tfb = tfp.bijectors
+
+
+def build_chain(
+    name: str,
+    options: dict[str, Any],
+    make_layer: Callable[[int, int], tfb.Bijector | list[tfb.Bijector]],
+    last: Sequence[tfb.Bijector] = (),
+) -> Flow:
+    """The flow `x <- Standardize <- layer0 <- Permute <- layer1 ...`, with batch norm after every second layer.
+
+    Args:
+      name: the chain's name for `tff.make`.
+      options: the arguments that the chain was asked for; with the permutations written out they become its config.
+      make_layer: `(i, seed) -> bijector` or a list of them, the data's end first.
+      last: bijectors at the latent end.
+    """
+    event_size, num_layers, dtype = options["event_size"], options["num_layers"], options["dtype"]
+    check_sizes(event_size=event_size, num_layers=num_layers, context_size=options["context_size"])
+    if dtype not in ("float32", "float64"):
+        raise InputError(f"dtype must be 'float32' or 'float64'; got {dtype!r}.")
+    rng = random_generator(options["seed"])
+    config = {"name": name, **options}
+    permutations = [None] * num_layers
+    if "permutation" in options:
+        permutations = _permutations(options["permutation"], event_size, num_layers - 1, rng)
+        config["permutation"] = permutations
+    if "hidden_units" in options:
+        config["hidden_units"] = list(options["hidden_units"])
+    layers = [Standardize(event_size, dtype=dtype)]
+    for i in range(num_layers):
+        made = make_layer(i, int(rng.integers(2**31)))
+        layers += made if isinstance(made, list) else [made]
+        if options.get("batch_norm") and i % 2 == 0:
+            layers.append(BatchNorm(event_size, dtype=dtype, name=f"batch_norm{i}"))
+        if i < num_layers - 1 and permutations[i] is not None and event_size > 1:
+            layers.append(tfb.Permute(np.array(permutations[i], np.int32), name=f"permute{i}"))
+    return Flow(
+        [*layers, *last],
+        event_size=event_size,
+        context_size=options["context_size"],
+        dtype=dtype,
+        config=config,
+        name=name,
+    )
+
+
+def check_coupling(name: str, event_size: int) -> None:
+    """Raises `InputError` where there is no second half to transform."""
+    check_sizes(event_size=event_size)
+    if event_size == 1:
+        raise InputError(
+            f"{name} needs event_size of at least 2, as one half of a row conditions the other; got 1: "
+            "use mlp or planar for one dimension."
+        )
+
+
+def _permutations(
+    permutation: str | Sequence[Sequence[int]], event_size: int, count: int, rng: np.random.Generator
+) -> list[list[int] | None]:
+    """One permutation of 0..D-1 between each two layers, written out; None keeps the order."""
+    if isinstance(permutation, str):
+        makers = {
+            "reverse": lambda: list(range(event_size))[::-1],
+            "random": lambda: rng.permutation(event_size).tolist(),
+            "none": lambda: None,
+        }
+        if permutation not in makers:
+            raise InputError(
+                f"permutation must be reverse, random, none or a list of them; got {permutation!r}."
+            )
+        return [makers[permutation]() for _ in range(count)]
+    if len(permutation) != count:
+        raise InputError(
+            f"permutation must list {count} of them, one between each two layers; got {len(permutation)}."
+        )
+    for p in permutation:
+        if p is not None and sorted(p) != list(range(event_size)):
+            raise InputError(f"permutation must list permutations of 0..{event_size - 1}; got {list(p)!r}.")
+    return [None if p is None else list(p) for p in permutation]

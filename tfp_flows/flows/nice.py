@@ -1,0 +1,74 @@
+"""Non-linear independent components estimation."""
+
+from collections.abc import Sequence
+
+from tfp_flows.bijectors import NICE, Scale
+from tfp_flows.flow import Flow
+from tfp_flows.flows.chain import build_chain, check_coupling
+from tfp_flows.networks import MLP, ShiftAndLogScale
+
+__all__ = ["nice"]
+
+
+def nice(
+    event_size: int,
+    *,
+    num_layers: int = 8,
+    hidden_units: Sequence[int] = (64, 64),
+    activation: str = "silu",
+    context_size: int = 0,
+    batch_norm: bool = False,
+    permutation: str | Sequence[Sequence[int]] = "random",
+    seed: int | None = None,
+    dtype: str = "float32",
+) -> Flow:
+    """NICE: additive coupling layers and one scale, so that the log-det is the same everywhere.
+
+    ```
+    x[:d] = u[:d]     x[d:] = u[d:] + shift(u[:d])     d = D // 2, permuted between layers
+    u = exp(log_scale) z                               at the latent end, z ~ N(0, I)
+    ```
+
+    Args:
+      event_size: D, at least 2.
+      num_layers: coupling layers.
+      hidden_units: sizes of the hidden layers of each network.
+      activation: of the networks: "silu", "tanh", "softplus", "gelu", "elu" or "relu".
+      context_size: size of the conditional input, 0 for none.
+      batch_norm: whether batch normalisation follows every second layer, as in the tutorial.
+      permutation: between layers: "reverse", "random", "none", or a list of permutations of 0..D-1.
+      seed: integer that fixes the initial weights and random permutations.
+      dtype: "float32" or "float64".
+
+    Raises:
+      InputError: for an argument that cannot work.
+
+    Example:
+
+    >>> import tfp_flows as tff
+    >>> flow = tff.nice(event_size=3, num_layers=2, hidden_units=(16,), seed=0)
+    >>> x = flow.sample(4, seed=0)
+    >>> x.shape, flow.log_prob(x).shape
+    (TensorShape([4, 3]), TensorShape([4]))
+
+    Source: Dinh et al., NICE: Non-linear Independent Components Estimation, arXiv:1410.8516.
+    """
+    options = dict(locals())
+    check_coupling("nice", event_size)
+    num_masked = event_size // 2
+
+    def layer(i: int, seed: int) -> NICE:
+        network = MLP(
+            num_masked,
+            event_size - num_masked,
+            params=1,
+            hidden_units=hidden_units,
+            activation=activation,
+            context_size=context_size,
+            seed=seed,
+            dtype=dtype,
+            name=f"nice{i}",
+        )
+        return NICE(num_masked, ShiftAndLogScale(network), name=f"nice{i}")
+
+    return build_chain("nice", options, layer, last=[Scale(event_size, dtype=dtype)])

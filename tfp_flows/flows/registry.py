@@ -1,0 +1,72 @@
+"""Chains by name: what the command line and `load` build from."""
+
+import inspect
+from os import PathLike
+from typing import Any
+
+from tfp_flows.errors import InputError
+from tfp_flows.flow import Flow
+from tfp_flows.flows.iaf import iaf
+from tfp_flows.flows.maf import maf
+from tfp_flows.flows.mlp import mlp
+from tfp_flows.flows.nice import nice
+from tfp_flows.flows.nsf_coupling import nsf_coupling
+from tfp_flows.flows.planar import planar
+from tfp_flows.flows.real_nvp import real_nvp
+from tfp_flows.saving import read_flow_folder, restore_weights
+
+__all__ = ["load", "make", "names"]
+
+CHAINS = {f.__name__: f for f in (maf, iaf, real_nvp, nice, planar, mlp, nsf_coupling)}
+
+
+def names() -> list[str]:
+    """Names of the prebuilt chains.
+
+    >>> import tfp_flows as tff
+    >>> tff.flows.names()
+    ['maf', 'iaf', 'real_nvp', 'nice', 'planar', 'mlp', 'nsf_coupling']
+    """
+    return list(CHAINS)
+
+
+def make(name: str, **options: Any) -> Flow:
+    """The prebuilt chain of that name: `make("maf", event_size=2)` is `maf(event_size=2)`.
+
+    Raises:
+      InputError: for an unknown name or option, with those that there are.
+
+    >>> import tfp_flows as tff
+    >>> tff.make("nice", event_size=4, num_layers=2).event_size
+    4
+    """
+    if name not in CHAINS:
+        raise InputError(f"flow must be one of {', '.join(CHAINS)}; got {name!r}.")
+    known = list(inspect.signature(CHAINS[name]).parameters)
+    unknown = [option for option in options if option not in known]
+    if unknown or "event_size" not in options:
+        problem = f"got {unknown[0]!r}" if unknown else "event_size is missing"
+        raise InputError(f"{name} takes the options {', '.join(known)}; {problem}.")
+    return CHAINS[name](**options)
+
+
+def load(folder: str | PathLike) -> Flow:
+    """The flow that `flow.save(folder)` wrote, equal to the last bit. Nothing that is read can run code.
+
+    Raises:
+      InputError: if the folder holds no flow, or weights that are not its own.
+
+    Example:
+
+    >>> import tempfile, tfp_flows as tff
+    >>> flow = tff.maf(event_size=2, num_layers=2, seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     flow.save(folder)
+    ...     again = tff.load(folder)
+    >>> bool((again.sample(3, seed=0) == flow.sample(3, seed=0)).numpy().all())
+    True
+    """
+    config, weights = read_flow_folder(folder)
+    flow = make(**config["flow"])
+    restore_weights(flow.variables, weights, folder)
+    return flow

@@ -1,0 +1,7 @@
+"""Conditioners as `tf.Module`s: Keras-free, with all their variables from the start."""
+
+from tfp_flows.networks.made import MADE
+from tfp_flows.networks.mlp import MLP
+from tfp_flows.networks.shift_and_log_scale import ShiftAndLogScale
+
+__all__ = ["MADE", "MLP", "ShiftAndLogScale"]

@@ -1,0 +1,100 @@
+"""A dense layer as a `tf.Module`: its variables exist once it is constructed, its mask is applied at every call."""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.errors import InputError
+
+__all__ = ["Dense", "activation_function", "check_conditional_input", "check_sizes", "random_generator"]
+
+ACTIVATIONS: dict[str, Callable] = {
+    "silu": tf.nn.silu,
+    "tanh": tf.math.tanh,
+    "softplus": tf.math.softplus,
+    "gelu": tf.nn.gelu,
+    "elu": tf.nn.elu,
+    "relu": tf.nn.relu,
+}
+
+
+def activation_function(name: str) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The activation of that name; `InputError` lists the names there are."""
+    if name not in ACTIVATIONS:
+        raise InputError(f"activation must be one of {', '.join(ACTIVATIONS)}; got {name!r}.")
+    return ACTIVATIONS[name]
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raises `InputError` unless every argument is a positive integer, or zero for `context_size`."""
+    for name, size in sizes.items():
+        least = 0 if name == "context_size" else 1
+        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < least:
+            raise InputError(f"{name} must be an integer of at least {least}; got {size!r}.")
+
+
+def check_conditional_input(context_size: int, conditional_input: tf.Tensor | None) -> None:
+    """Raises `InputError` unless a context of that size is there exactly where the network was built for one."""
+    size = 0 if conditional_input is None else conditional_input.shape[-1]
+    if size != context_size:
+        raise InputError(
+            f"conditional_input must have {context_size} columns, as context_size says; got {size}."
+        )
+
+
+def random_generator(seed: int | None) -> np.random.Generator:
+    """NumPy's generator for `seed`; None draws one from NumPy's global state, which Keras' own seeding sets."""
+    if seed is None:
+        seed = np.random.randint(2**31 - 1)  # noqa: NPY002
+    return np.random.default_rng(seed)
+
+
+class Dense(tf.Module):
+    """The affine layer `y = x (mask * kernel) + bias`, `[..., N] -> [..., M]`.
+
+    The kernel starts uniform with variance `gain^2 / N` (N counts the inputs that the mask lets through, on average),
+    the bias at zero. A kernel whose mask lets nothing through is not made: then `y = bias` for every `x`.
+
+    Args:
+      input_size: N.
+      output_size: M.
+      rng: source of the kernel's start.
+      mask: zeros and ones `[N, M]`, or None for a full kernel.
+      gain: scale of the kernel's start.
+      use_bias: whether there is a bias.
+      dtype: of the variables.
+      name: prefix of the variables' names.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        rng: np.random.Generator,
+        *,
+        mask: np.ndarray | None = None,
+        gain: float = 1.0,
+        use_bias: bool = True,
+        dtype: str = "float32",
+        name: str = "dense",
+    ) -> None:
+        super().__init__()
+        shape = (input_size, output_size)
+        fan_in = input_size if mask is None else mask.sum() / output_size
+        self.kernel = None
+        if fan_in > 0:
+            limit = gain * np.sqrt(3.0 / fan_in)
+            start = rng.uniform(-limit, limit, shape)
+            start = start if mask is None else start * mask
+            self.kernel = tf.Variable(start.astype(dtype), name=f"{name}/kernel")
+        self.mask = None if mask is None or mask.all() else tf.constant(mask, dtype)
+        self.bias = tf.Variable(np.zeros(output_size, dtype), name=f"{name}/bias") if use_bias else None
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """`[..., N] -> [..., M]`."""
+        if self.kernel is None:
+            return tf.broadcast_to(self.bias, tf.concat([tf.shape(x)[:-1], self.bias.shape], 0))
+        kernel = self.kernel if self.mask is None else self.kernel * self.mask
+        y = tf.linalg.matmul(x, kernel) if x.shape.rank == 2 else tf.tensordot(x, kernel, 1)
+        return y if self.bias is None else y + self.bias

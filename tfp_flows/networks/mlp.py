@@ -1,0 +1,93 @@
+"""MLP: the plain network that coupling flows are conditioned by."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfp_flows.networks.dense import (
+    Dense,
+    activation_function,
+    check_conditional_input,
+    check_sizes,
+    random_generator,
+)
+
+__all__ = ["MLP"]
+
+
+class MLP(tf.Module):
+    """A multilayer perceptron `[..., N] -> [..., M, params]`, with an optional context `c`.
+
+    ```
+    h[1]   = act(x W[0] + c V + b[0])
+    h[l+1] = act(h[l] W[l] + b[l])
+    y      = reshape(h[L] W[L] + b[L], [..., M, params])
+    ```
+
+    The last layer is linear (an activation there would keep shift and log-scale from being negative) and starts
+    small, so a flow built on it starts close to the identity.
+
+    Args:
+      input_size: N, at least 1.
+      output_size: M, at least 1.
+      params: outputs per dimension: 2 for shift and log-scale.
+      hidden_units: sizes of the hidden layers, any positive integers; () makes it affine.
+      activation: "silu", "tanh", "softplus", "gelu", "elu" or "relu".
+      context_size: C, the size of the conditional input; 0 for none.
+      seed: integer that fixes the initial weights.
+      dtype: "float32" or "float64".
+      name: prefix of the variables' names.
+
+    Raises:
+      InputError: for a size that is not a positive integer, an unknown activation, a missing context or one that was
+        not asked for.
+
+    Example:
+
+    >>> import tensorflow as tf, tfp_flows as tff
+    >>> mlp = tff.networks.MLP(3, 2, params=2, context_size=4, seed=0)
+    >>> mlp(tf.ones([5, 3]), conditional_input=tf.ones([5, 4])).shape
+    TensorShape([5, 2, 2])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        output_size: int,
+        params: int = 2,
+        hidden_units: Sequence[int] = (64, 64),
+        *,
+        activation: str = "silu",
+        context_size: int = 0,
+        seed: int | None = None,
+        dtype: str = "float32",
+        name: str = "mlp",
+    ) -> None:
+        super().__init__(name=name)
+        check_sizes(input_size=input_size, output_size=output_size, params=params, context_size=context_size)
+        for size in hidden_units:
+            check_sizes(hidden_units=size)
+        rng = random_generator(seed)
+        self.output_size, self.params, self.context_size = output_size, params, context_size
+        self._activation = activation_function(activation)
+        sizes = [input_size, *hidden_units, output_size * params]
+        self._layers = [
+            Dense(
+                n, m, rng, gain=1e-3 if i == len(hidden_units) else 1.0, dtype=dtype, name=f"{name}/layer{i}"
+            )
+            for i, (n, m) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+        ]
+        self._context_layer = None
+        if context_size:
+            options = {"use_bias": False, "dtype": dtype, "name": f"{name}/context"}
+            self._context_layer = Dense(context_size, sizes[1], rng, **options)
+
+    def __call__(self, x: tf.Tensor, conditional_input: tf.Tensor | None = None) -> tf.Tensor:
+        """`x [..., N]`, `conditional_input [..., C]` -> `[..., M, params]`."""
+        check_conditional_input(self.context_size, conditional_input)
+        h = tf.convert_to_tensor(x)
+        for i, layer in enumerate(self._layers):
+            h = layer(self._activation(h) if i else h)
+            if i == 0 and self._context_layer:
+                h += self._context_layer(conditional_input)
+        return tf.reshape(h, tf.concat([tf.shape(h)[:-1], [self.output_size, self.params]], 0))

@@ -1,0 +1,127 @@
+"""What `fit` does between epochs: statistics, the best weights, stopping, the progress bar."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+__all__ = ["BatchNormStatistics", "BestWeights", "ProgressBar", "StopWhenNotFinite"]
+
+Callback = tf.keras.callbacks.Callback
+
+
+class BatchNormStatistics(Callback):
+    """Sets batch norm's statistics from the training rows before every validation, and so before weights are kept.
+
+    Args:
+      refresh: sets the statistics; called with no arguments.
+    """
+
+    def __init__(self, refresh: Callable[[], None]) -> None:
+        super().__init__()
+        self._refresh = refresh
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        """Before a validation."""
+        self._refresh()
+
+
+class BestWeights(Callback):
+    """Keeps the weights of the best epoch by value, and stops when it lies `patience` epochs back.
+
+    Args:
+      variables: all the variables of the flow, statistics included.
+      monitor: the log entry to minimise.
+      patience: epochs without improvement before training stops; None never stops.
+    """
+
+    def __init__(self, variables: list[tf.Variable], monitor: str, patience: int | None) -> None:
+        super().__init__()
+        self._variables, self._monitor = variables, monitor
+        self._patience = math.inf if patience is None else patience
+        self.best, self.best_epoch, self._values = math.inf, -1, self._snapshot()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Keeps the weights, or counts an epoch without improvement."""
+        value = logs[self._monitor]
+        if value < self.best:
+            self.best, self.best_epoch, self._values = value, epoch, self._snapshot()
+        elif epoch - self.best_epoch >= self._patience:
+            self.model.stop_training = True
+
+    def restore(self) -> None:
+        """Gives the flow the kept weights; those that it started with, if no epoch has ended."""
+        for variable, value in zip(self._variables, self._values, strict=True):
+            variable.assign(value)
+
+    def _snapshot(self) -> list[np.ndarray]:
+        return [variable.numpy().copy() for variable in self._variables]
+
+
+class StopWhenNotFinite(Callback):
+    """Stops at the first batch whose running loss is not finite; `epoch` then says in which epoch that was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epoch: int | None = None
+        self.value = 0.0
+        self._now = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Notes the epoch."""
+        self._now = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Looks at the running mean, which a single bad batch makes not finite."""
+        value = float(logs["nll"])
+        if not math.isfinite(value) and self.epoch is None:
+            self.epoch, self.value = self._now, value
+            self.model.stop_training = True
+
+
+class ProgressBar(Callback):
+    """One line for the whole training: epochs, NLL of training and validation, gap where it is known, times.
+
+    Args:
+      epochs: how many there will be at most.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self._progress = Progress(
+            TextColumn("epoch"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[report]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self._task = self._progress.add_task("", total=epochs, report="compiling …")
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Shows the line."""
+        self._progress.start()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Moves it on."""
+        self._progress.update(self._task, completed=epoch + 1, report=_report(logs))
+
+    def close(self) -> None:
+        """Leaves the line as it is, however the training ended."""
+        self._progress.stop()
+
+
+def _report(logs: dict[str, Any]) -> str:
+    shown = (("nll", "NLL"), ("val_nll", "validation"), ("val_gap", "gap"))
+    return "  ".join(f"{label} {logs[key]:.3f}" for key, label in shown if key in logs)

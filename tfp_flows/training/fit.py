@@ -1,0 +1,215 @@
+"""fit: train a flow by maximum likelihood, with what people expect of it."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors import BatchNorm, MaskedAutoregressiveFlow
+from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
+from tfp_flows.flow import Flow
+from tfp_flows.training.callbacks import BatchNormStatistics, BestWeights, ProgressBar, StopWhenNotFinite
+from tfp_flows.training.model import FlowModel
+from tfp_flows.training.rows import Source, as_source, batches_of, check_rows
+
+__all__ = ["fit"]
+
+XLA_STEPS = 500  # below this many steps, compiling with XLA costs more than it saves
+VALIDATION_BATCH = 5000
+
+
+def fit(
+    flow: Flow,
+    x: Any,
+    *,
+    context: Any = None,
+    sample_weight: Any = None,
+    validation_data: Any = None,
+    validation_split: float = 0.1,
+    epochs: int = 100,
+    batch_size: int = 500,
+    steps_per_epoch: int | None = None,
+    learning_rate: float = 2e-3,
+    schedule: str = "cosine",
+    clip_norm: float | None = 5.0,
+    optimizer: Any = None,
+    patience: int | None = 20,
+    entropy: float | None = None,
+    jit_compile: bool | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+    callbacks: Any = (),
+    verbose: bool = True,
+    seed: int = 0,
+) -> Any:
+    """Trains a flow by maximum likelihood: minimises `-mean{ log_prob(x[n] | context[n]) }`, in nats.
+
+    The first fit sets the flow's `Standardize` layer from the training rows. Batch norm uses each batch's statistics
+    while training; before every validation they are set from the training rows, layer by layer. The weights of the
+    epoch with the lowest validation NLL are kept by value and restored at the end, however it comes.
+
+    Args:
+      flow: the flow to train, in place.
+      x: rows `[N, D]`: an array, tensor, DataFrame or list; a `tff.datasets` dataset, of which every batch is drawn
+        afresh; or a `tf.data.Dataset` of batches `x`, `(x, context)` or `(x, context, sample_weight)`.
+      context: `[N, C]`, what each row is conditional on.
+      sample_weight: `[N]`, at least zero: how much each row counts.
+      validation_data: rows, or a tuple `(x, context)`; instead of `validation_split`.
+      validation_split: part of the rows in memory that is held out.
+      epochs: passes over the rows at most; for a dataset of known law, rounds of `steps_per_epoch` fresh batches.
+      batch_size: rows of a step; fewer if there are fewer rows.
+      steps_per_epoch: steps of an epoch; by default one pass, or 100 where batches are drawn afresh.
+      learning_rate: of Adam, at the start.
+      schedule: "cosine", from `learning_rate` to zero over all epochs, or "constant".
+      clip_norm: global norm that gradients are clipped to; None for no clipping.
+      optimizer: a Keras optimizer in place of Adam, its schedule and its clipping.
+      patience: epochs without a better validation NLL before training stops; None never stops.
+      entropy: lowest NLL there is, in nats; known by itself for a `tff.datasets` dataset.
+      jit_compile: whether to compile with XLA; None does so where the work is long enough to pay for it.
+      strategy: a `tf.distribute.Strategy`, under whose scope the flow was built.
+      callbacks: Keras callbacks of your own.
+      verbose: whether to show a progress bar.
+      seed: fixes the order of the rows, what is held out and what is drawn.
+
+    Returns:
+      Keras' `History`: `history.history` has `nll`, `val_nll` and, with an entropy, `gap` and `val_gap`: a list each.
+
+    Raises:
+      InputError: for rows or options that cannot work; nothing is trained then.
+      DivergenceError: if the loss is not finite; the last good weights are restored first.
+      TrainingInterrupted: on Ctrl-C, with the history so far; the best weights are restored first.
+
+    Example:
+
+    >>> import tfp_flows as tff
+    >>> flow = tff.maf(event_size=2, num_layers=2, hidden_units=(16,), seed=0)
+    >>> history = tff.fit(flow, tff.datasets.banana(), epochs=2, steps_per_epoch=20, verbose=False)
+    >>> sorted(history.history)
+    ['gap', 'nll', 'val_gap', 'val_nll']
+    """
+    _check_options(epochs=epochs, batch_size=batch_size, validation_split=validation_split, schedule=schedule)
+    dtype = flow.dtype.name
+    source = as_source(
+        x,
+        context,
+        sample_weight,
+        event_size=flow.event_size,
+        dtype=dtype,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        validation_split=0.0 if validation_data is not None else validation_split,
+        seed=seed,
+    )
+    if validation_data is not None:
+        parts = validation_data if isinstance(validation_data, tuple) else (validation_data,)
+        checked = check_rows(
+            *(*parts, None, None)[:3], event_size=flow.event_size, dtype=dtype, purpose="score"
+        )
+        source = source._replace(validation=checked)
+    _prepare(flow, source)
+    _warn_if_sequential(flow)
+    total_steps = epochs * source.steps
+    with (strategy or tf.distribute.get_strategy()).scope():
+        model = FlowModel(flow, entropy=source.entropy if entropy is None else entropy)
+        model.compile(
+            optimizer or _adam(learning_rate, schedule, total_steps, clip_norm),
+            jit_compile=total_steps >= XLA_STEPS and strategy is None if jit_compile is None else jit_compile,
+            steps_per_execution=1,
+        )
+    tf.keras.utils.set_random_seed(seed)
+    return _train(model, source, epochs, patience, list(callbacks), verbose, learning_rate)
+
+
+def _train(
+    model: FlowModel,
+    source: Source,
+    epochs: int,
+    patience: int | None,
+    callbacks: list,
+    verbose: bool,
+    learning_rate: float,
+) -> Any:
+    flow = model.flow
+    best = BestWeights(flow.variables, "nll" if source.validation is None else "val_nll", patience)
+    watch = StopWhenNotFinite()
+    history = tf.keras.callbacks.History()
+    bar = ProgressBar(epochs) if verbose else None
+    refresh = BatchNormStatistics(lambda: flow.set_batch_norm(source.rows.x, source.rows.context))
+    needs_refresh = any(isinstance(layer, BatchNorm) for layer in flow.layers)
+    validation = None if source.validation is None else batches_of(source.validation, VALIDATION_BATCH)
+    try:
+        model.fit(
+            source.batches,
+            epochs=epochs,
+            steps_per_epoch=source.steps,
+            validation_data=validation,
+            callbacks=[
+                watch,
+                *([refresh] if needs_refresh else []),
+                best,
+                history,
+                *([bar] if bar else []),
+                *callbacks,
+            ],
+            shuffle=False,
+            verbose=0,
+        )
+    except KeyboardInterrupt as interrupt:
+        raise TrainingInterrupted(history) from interrupt
+    finally:
+        best.restore()
+        if bar:
+            bar.close()
+    if watch.epoch is not None:
+        kept = (
+            f"the weights of epoch {best.best_epoch + 1}"
+            if best.best_epoch >= 0
+            else "the weights at the start"
+        )
+        raise DivergenceError(
+            f"the loss was {watch.value} in epoch {watch.epoch + 1}: {kept} are restored; "
+            f"a learning_rate below {learning_rate:g} or rows without outliers may work."
+        )
+    return history
+
+
+def _adam(learning_rate: float, schedule: str, steps: int, clip_norm: float | None) -> Any:
+    if schedule == "cosine":
+        learning_rate = tf.keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+    return tf.keras.optimizers.Adam(learning_rate, global_clipnorm=clip_norm)
+
+
+def _prepare(flow: Flow, source: Source) -> None:
+    """Standardizes an untouched flow, and makes sure that it can be trained before anything is compiled."""
+    rows = source.rows
+    if flow.is_unstandardized:
+        flow.standardize(rows.x, rows.weight)
+    few = rows.take(slice(0, 8))
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(flow.log_prob(few.x, context=few.context))
+    variables = flow.trainable_variables
+    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        if gradient is None:
+            raise InputError(
+                f"the log-probability does not depend on {variable.name}: it would never be trained."
+            )
+
+
+def _warn_if_sequential(flow: Flow) -> None:
+    inverted = [b for b in flow.layers if isinstance(getattr(b, "bijector", None), MaskedAutoregressiveFlow)]
+    if inverted and flow.event_size > 1:
+        warnings.warn(
+            f"the density of {flow.name} takes {flow.event_size} passes of the network in each of its {len(inverted)} "
+            "layers, one after another: maf is the faster flow to fit by maximum likelihood.",
+            stacklevel=3,
+        )
+
+
+def _check_options(*, epochs: int, batch_size: int, validation_split: float, schedule: str) -> None:
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise InputError(f"{name} must be an integer of at least 1; got {value!r}.")
+    if not 0 <= validation_split < 1:
+        raise InputError(f"validation_split must be at least 0 and below 1; got {validation_split!r}.")
+    if schedule not in ("cosine", "constant"):
+        raise InputError(f"schedule must be 'cosine' or 'constant'; got {schedule!r}.")

@@ -1,0 +1,95 @@
+"""FlowModel: a flow as a Keras model, of whichever Keras TensorFlow has."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_flows.errors import InputError
+from tfp_flows.flow import Flow
+
+__all__ = ["FlowModel"]
+
+
+class FlowModel(tf.keras.Model):
+    """A `tf.keras.Model` that trains a flow by maximum likelihood: `loss = -mean{ log_prob(x[n] | c[n]) }`, nats.
+
+    It is a model of the Keras that the user's TensorFlow has: Keras 3, or tf_keras under `TF_USE_LEGACY_KERAS=1`.
+    Compile it with an optimizer alone and fit it on rows; its batches are `x`, `(x, context)` or
+    `(x, context, sample_weight)`, where context is None for a flow without one.
+
+    Keras 3 does not see the variables of a `tf.Module`, so the model hands them over itself. Its own weight files would
+    be empty for the same reason: save with `flow.save`.
+
+    Args:
+      flow: the flow to train.
+      entropy: the lowest loss there is, in nats, where it is known: then `gap = nll - entropy` is reported as well.
+
+    Raises:
+      InputError: if the flow has no variables to train.
+
+    Example:
+
+    >>> import numpy as np, tensorflow as tf, tfp_flows as tff
+    >>> flow = tff.nice(event_size=2, num_layers=2, hidden_units=(8,), seed=0)
+    >>> model = tff.FlowModel(flow)
+    >>> model.compile(tf.keras.optimizers.Adam(1e-3), jit_compile=False)
+    >>> history = model.fit(np.ones([64, 2], "float32"), batch_size=32, verbose=0)
+    >>> list(history.history)
+    ['nll']
+    """
+
+    def __init__(self, flow: Flow, entropy: float | None = None, name: str = "flow_model") -> None:
+        super().__init__(name=name)
+        if not flow.trainable_variables:
+            raise InputError(f"{flow.name} has no trainable variables: there is nothing to fit.")
+        self.flow = flow
+        self.entropy = entropy
+        self.nll = tf.keras.metrics.Mean(name="nll")
+        self.built = True  # all the variables of a flow exist from the start
+
+    @property
+    def trainable_variables(self) -> list[tf.Variable]:
+        """The flow's trainable variables."""
+        return list(self.flow.trainable_variables)
+
+    @property
+    def metrics(self) -> list:
+        """What Keras resets at the start of every epoch."""
+        return [self.nll]
+
+    def call(self, x: tf.Tensor, context: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
+        """Log-probability of rows `x [B, D]`, `[B]`."""
+        return self.flow.log_prob(x, context=context, training=training)
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One step of the optimizer on a batch."""
+        x, context, weight = _unpack(data)
+        variables = self.trainable_variables
+        with tf.GradientTape() as tape:
+            loss, total = self._loss(x, context, weight, training=True)
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return self._report(loss, total)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """The loss of a batch, with batch norm's stored statistics."""
+        return self._report(*self._loss(*_unpack(data), training=False))
+
+    def _loss(
+        self, x: tf.Tensor, context: tf.Tensor | None, weight: tf.Tensor | None, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Weighted mean of the negative log-likelihood, and the sum of the weights."""
+        nll = -self(x, context=context, training=training)
+        weight = tf.ones_like(nll) if weight is None else tf.cast(weight, nll.dtype)
+        total = tf.reduce_sum(weight)
+        # A row of weight zero (padding) must not count, whatever its value: 0 * inf would be NaN.
+        return tf.reduce_sum(tf.where(weight > 0, nll * weight, 0.0)) / total, total
+
+    def _report(self, loss: tf.Tensor, total: tf.Tensor) -> dict[str, tf.Tensor]:
+        self.nll.update_state(loss, sample_weight=total)
+        nll = self.nll.result()
+        return {"nll": nll} if self.entropy is None else {"nll": nll, "gap": nll - self.entropy}
+
+
+def _unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
+    parts = data if isinstance(data, tuple) else (data,)
+    return (*parts, None, None)[:3]

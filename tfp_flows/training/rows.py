@@ -1,0 +1,174 @@
+"""Rows to train on, from wherever they come, as batches of one fixed size."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.datasets import Dataset, as_rows
+from tfp_flows.errors import InputError
+
+__all__ = ["Rows", "Source", "as_source", "batches_of"]
+
+FRESH_STEPS = 100  # steps of an "epoch" where rows are drawn afresh and never end
+STATISTICS_ROWS = 100_000  # rows of an endless or large stream that statistics are computed from
+
+
+class Rows(NamedTuple):
+    """Rows in memory: `x [N, D]`, `context [N, C]` or None, `weight [N]` or None."""
+
+    x: np.ndarray
+    context: np.ndarray | None = None
+    weight: np.ndarray | None = None
+
+    def take(self, index: Any) -> "Rows":
+        """The rows of an index or slice."""
+        return Rows(*(None if part is None else part[index] for part in self))
+
+
+class Source(NamedTuple):
+    """What `fit` trains on: batches, how many make an epoch, and the rows that statistics come from."""
+
+    batches: tf.data.Dataset
+    steps: int
+    rows: Rows
+    validation: Rows | None
+    entropy: float | None
+
+
+def as_source(
+    x: Any,
+    context: Any,
+    weight: Any,
+    *,
+    event_size: int,
+    dtype: str,
+    batch_size: int,
+    steps_per_epoch: int | None,
+    validation_split: float,
+    seed: int,
+) -> Source:
+    """Batches of what the user gave: a dataset with a known law, a `tf.data.Dataset`, or rows in memory."""
+    if isinstance(x, (Dataset, tf.data.Dataset)) and not (context is None and weight is None):
+        raise InputError(
+            "context and sample_weight go with rows in memory; put them into the tf.data.Dataset."
+        )
+    if isinstance(x, Dataset):
+        return _drawn_afresh(x, event_size, dtype, batch_size, steps_per_epoch or FRESH_STEPS, seed)
+    if isinstance(x, tf.data.Dataset):
+        return _streamed(x, steps_per_epoch, dtype)
+    rows = check_rows(x, context, weight, event_size=event_size, dtype=dtype, purpose="train")
+    return _in_memory(rows, batch_size, steps_per_epoch, validation_split, seed)
+
+
+def check_rows(x: Any, context: Any, weight: Any, *, event_size: int, dtype: str, purpose: str) -> Rows:
+    """The user's arrays as `Rows`; `InputError` if they do not fit together."""
+    x = as_rows(x, name="x", event_size=event_size, purpose=purpose).astype(dtype)
+    if context is not None:
+        context = as_rows(context, name="context", purpose="score").astype(dtype)
+    if weight is not None:
+        weight = as_rows(weight, name="sample_weight", event_size=1, purpose="score").astype(dtype)[:, 0]
+        if (weight < 0).any() or not weight.any():
+            raise InputError(
+                f"sample_weight must be at least 0, and not all 0; got a minimum of {weight.min():g}."
+            )
+    for name, part in (("context", context), ("sample_weight", weight)):
+        if part is not None and len(part) != len(x):
+            raise InputError(f"{name} must have a row for each of the {len(x)} rows of x; got {len(part)}.")
+    return Rows(x, context, weight)
+
+
+def batches_of(rows: Rows, size: int) -> tf.data.Dataset:
+    """All the rows, in order, in equal batches: what is missing in the last is filled with rows of weight zero.
+
+    Equal batches mean one compiled function; and no row is lost.
+    """
+    n = len(rows.x)
+    steps = -(-n // size)
+    size = -(-n // steps)
+    weight = np.ones(n, rows.x.dtype) if rows.weight is None else rows.weight
+    index = np.minimum(np.arange(steps * size), n - 1)
+    padded = rows._replace(weight=weight).take(index)
+    padded.weight[n:] = 0
+    return (
+        tf.data.Dataset.from_tensor_slices(padded._asdict()).batch(size, drop_remainder=True).map(_as_tuple)
+    )
+
+
+def _as_tuple(parts: dict[str, tf.Tensor]) -> tuple:
+    return parts["x"], parts.get("context"), parts["weight"]
+
+
+def _in_memory(rows: Rows, batch_size: int, steps: int | None, validation_split: float, seed: int) -> Source:
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(rows.x))
+    held_out = round(validation_split * len(rows.x))
+    validation = rows.take(order[:held_out]) if held_out else None
+    train = rows.take(order[held_out:])
+    if len(train.x) < 2:
+        raise InputError(
+            f"validation_split={validation_split} leaves {len(train.x)} of {len(rows.x)} rows to train on."
+        )
+    batch_size = min(batch_size, len(train.x))
+    per_epoch = len(train.x) // batch_size
+
+    def draw() -> Rows:
+        return train.take(rng.permutation(len(train.x))[: per_epoch * batch_size])
+
+    return Source(_generated(draw, train, batch_size), steps or per_epoch, train, validation, None)
+
+
+def _drawn_afresh(
+    dataset: Dataset, event_size: int, dtype: str, batch_size: int, steps: int, seed: int
+) -> Source:
+    if dataset.event_size != event_size:
+        raise InputError(
+            f"{dataset.name} has rows of {dataset.event_size}; the flow has event_size={event_size}."
+        )
+    split = dataset.split(seed)
+    rng = np.random.default_rng([seed, 1])
+
+    def draw() -> Rows:
+        return Rows(dataset.sample(steps * batch_size, rng).astype(dtype))
+
+    train, validation = Rows(split.train.astype(dtype)), Rows(split.validation.astype(dtype))
+    return Source(_generated(draw, train, batch_size), steps, train, validation, dataset.entropy)
+
+
+def _generated(draw: Callable[[], Rows], like: Rows, batch_size: int) -> tf.data.Dataset:
+    """Endless batches, cut from blocks that `draw` makes."""
+
+    def generate() -> Iterator[dict]:
+        while True:
+            block = draw()
+            for i in range(0, len(block.x), batch_size):
+                yield {
+                    k: v for k, v in block.take(slice(i, i + batch_size))._asdict().items() if v is not None
+                }
+
+    signature = {
+        k: tf.TensorSpec((batch_size, *v.shape[1:]), v.dtype)
+        for k, v in like._asdict().items()
+        if v is not None
+    }
+    batches = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    return batches.map(lambda parts: (parts["x"], parts.get("context"), parts.get("weight"))).prefetch(4)
+
+
+def _streamed(batches: tf.data.Dataset, steps: int | None, dtype: str) -> Source:
+    """A user's own pipeline: its batches as they are, and the first rows of it for the statistics."""
+    steps = steps or int(batches.cardinality())
+    if steps < 0:
+        raise InputError("steps_per_epoch is needed for a tf.data.Dataset that does not know its length.")
+    parts, count = [], 0
+    for batch in batches.take(steps).as_numpy_iterator():
+        batch = batch if isinstance(batch, tuple) else (batch,)
+        parts.append(Rows(*(None if part is None else np.asarray(part) for part in batch)))
+        count += len(parts[-1].x)
+        if count >= STATISTICS_ROWS:
+            break
+    if not parts:
+        raise InputError("x is a tf.data.Dataset with no batches in it.")
+    joined = Rows(*(None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True)))
+    return Source(batches.repeat(), steps, joined._replace(x=joined.x.astype(dtype)), None, None)
