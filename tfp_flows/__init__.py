@@ -13,9 +13,7 @@ _HOMES = {
     **dict.fromkeys(("bijectors", "datasets", "flows", "networks", "plots"), ""),
     "Flow": "flow",
     **dict.fromkeys(("DivergenceError", "InputError", "TrainingInterrupted"), "errors"),
-    **dict.fromkeys(
-        ("iaf", "load", "maf", "make", "mlp", "nice", "nsf_coupling", "planar", "real_nvp"), "flows"
-    ),
+    **dict.fromkeys(("iaf", "load", "maf", "make", "mlp", "nice", "nsf_coupling", "planar", "real_nvp"), "flows"),
     **dict.fromkeys(("FlowModel", "fit"), "training"),
 }
 

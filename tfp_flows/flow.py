@@ -35,7 +35,7 @@ class Flow(tfd.TransformedDistribution):
       context_size: C, the size of the context that the layers were built for; 0 for none.
       dtype: "float32" or "float64".
       config: what `tff.make` needs to build this chain again; None for a chain of your own.
-      name: name of the distribution.
+      name: name of the distribution; by default that of the chain.
 
     Shapes: `log_prob`: `x [..., D]`, `context [..., C] -> [...]`; leading dimensions broadcast.
       `sample(n)`: `[n, D]`; `sample(n, context=c)` with `c [B, C]`: `[n, B, D]`.
@@ -63,14 +63,12 @@ class Flow(tfd.TransformedDistribution):
         context_size: int = 0,
         dtype: str = "float32",
         config: dict[str, Any] | None = None,
-        name: str = "flow",
+        name: str | None = None,
     ) -> None:
-        parameters = dict(locals())
+        parameters = dict(locals())  # with name=None, a joint distribution may name the flow as it likes
         names = [layer.name for layer in layers]
         if len(set(names)) < len(names):
-            raise InputError(
-                f"layers must have different names, as keyword arguments are sent by them; got {names}."
-            )
+            raise InputError(f"layers must have different names, as keyword arguments are sent by them; got {names}.")
         self.event_size, self.context_size, self.config = event_size, context_size, config
         self.layers = list(layers)
         super().__init__(
@@ -78,7 +76,7 @@ class Flow(tfd.TransformedDistribution):
             tfb.Chain(self.layers, validate_event_size=False),
             kwargs_split_fn=self._split_kwargs,
             parameters=parameters,
-            name=name,
+            name=name or (config["name"] if config else "flow"),
         )
         self._key = next(_keys)
         _flows[self._key] = self
@@ -99,17 +97,18 @@ class Flow(tfd.TransformedDistribution):
         """Density of the rows `value [..., D]` -> `[...]`; `log_prob` is the safer one."""
         return tf.exp(self.log_prob(value, name=name, **kwargs))
 
-    def sample(
-        self, sample_shape: Any = (), seed: Any = None, name: str = "sample", **kwargs: Any
-    ) -> tf.Tensor:
-        """Draws of shape `sample_shape + [D]`, or `sample_shape + [B, D]` for a `context [B, C]`."""
-        return super().sample(sample_shape, seed=seed, name=name, **self._check_kwargs(kwargs))
+    def sample(self, sample_shape: Any = (), seed: Any = None, name: str = "sample", **kwargs: Any) -> tf.Tensor:
+        """Draws of shape `sample_shape + [D]`, or `sample_shape + [B, D]` for a `context [B, C]`.
+
+        `seed` is an integer, for the same draws every time; a TFP seed; or None.
+        """
+        return super().sample(sample_shape, seed=_stateless(seed), name=name, **self._check_kwargs(kwargs))
 
     def sample_and_log_prob(
         self, sample_shape: Any = (), seed: Any = None, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws as `sample` gives them, and their log-density, with no second pass."""
-        return self.experimental_sample_and_log_prob(sample_shape, seed=seed, **self._check_kwargs(kwargs))
+        return self.experimental_sample_and_log_prob(sample_shape, seed=_stateless(seed), **self._check_kwargs(kwargs))
 
     def standardize(self, x: Any, weights: np.ndarray | None = None) -> None:
         """Sets the `Standardize` layer from the training rows `x [N, D]`, weighted by `weights [N]`."""
@@ -171,28 +170,22 @@ class Flow(tfd.TransformedDistribution):
         value = tf.identity(tf.cast(tf.convert_to_tensor(value), self.dtype))
         if value.shape.rank == 0 or value.shape[-1] not in (None, self.event_size):
             raise InputError(f"the last dimension of x must be {self.event_size}; got shape {value.shape}.")
-        return tf.ensure_shape(value, value.shape[:-1] + [self.event_size])
+        return tf.ensure_shape(value, [*value.shape[:-1], self.event_size])
 
     def _check_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The keyword arguments as tensors; `InputError` if one is unknown, missing or of the wrong size."""
         unknown = set(kwargs) - {"context", "training"}
         if unknown:
-            raise InputError(
-                f"a flow takes the keyword arguments context and training; got {', '.join(unknown)}."
-            )
+            raise InputError(f"a flow takes the keyword arguments context and training; got {', '.join(unknown)}.")
         kwargs = {k: v for k, v in kwargs.items() if v is not None}
         if not self.context_size and "context" in kwargs:
-            raise InputError(
-                "context was given, but this flow was built without; build it with context_size=…."
-            )
+            raise InputError("context was given, but this flow was built without; build it with context_size=….")
         if self.context_size:
             if "context" not in kwargs:
                 raise InputError(f"this flow needs context=… with {self.context_size} columns; got none.")
             context = tf.identity(tf.cast(tf.convert_to_tensor(kwargs["context"]), self.dtype))
             if context.shape.rank == 0 or context.shape[-1] != self.context_size:
-                raise InputError(
-                    f"the last dimension of context must be {self.context_size}; got {context.shape}."
-                )
+                raise InputError(f"the last dimension of context must be {self.context_size}; got {context.shape}.")
             kwargs["context"] = context
         return kwargs
 
@@ -209,19 +202,20 @@ class Flow(tfd.TransformedDistribution):
     def _call_sample_n(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tf.Tensor:
         return super()._call_sample_n(self._with_batch(sample_shape, kwargs), seed, **kwargs)
 
-    def _sample_and_log_prob(
-        self, sample_shape: Any, seed: Any, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _sample_and_log_prob(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return super()._sample_and_log_prob(self._with_batch(sample_shape, kwargs), seed, **kwargs)
 
     def _with_batch(self, sample_shape: Any, kwargs: dict[str, Any]) -> tf.Tensor:
         """`sample_shape`, with the context's leading dimensions after it: one draw for each row of the context."""
-        sample_shape = tf.reshape(
-            tf.cast(tf.convert_to_tensor(sample_shape, dtype_hint=tf.int32), tf.int32), [-1]
-        )
+        sample_shape = tf.reshape(tf.cast(tf.convert_to_tensor(sample_shape, dtype_hint=tf.int32), tf.int32), [-1])
         if "context" not in kwargs:
             return sample_shape
         return tf.concat([sample_shape, tf.shape(kwargs["context"])[:-1]], axis=0)
+
+
+def _stateless(seed: Any) -> Any:
+    """An integer as a stateless seed: with TFP's stateful ones, the second call would give other draws."""
+    return tf.constant([0, seed], tf.int32) if isinstance(seed, (int, np.integer)) else seed
 
 
 _keys = itertools.count()

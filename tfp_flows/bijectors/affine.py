@@ -41,14 +41,8 @@ class Affine(tfp.bijectors.Bijector):
         dtype: str = "float32",
         name: str = "affine",
     ) -> None:
-        super().__init__(
-            forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name
-        )
-        start = (
-            np.zeros([event_size, event_size])
-            if rng is None
-            else rng.normal(0.0, 0.1, [event_size, event_size])
-        )
+        super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
+        start = np.zeros([event_size, event_size]) if rng is None else rng.normal(0.0, 0.1, [event_size, event_size])
         self.shift = tf.Variable(np.zeros(event_size, dtype), name=f"{name}/shift")
         self.log_diagonal = tf.Variable(np.zeros(event_size, dtype), name=f"{name}/log_diagonal")
         self.triangles = None  # the strict triangles of L and U in one square; a 1 x 1 matrix has none

@@ -73,9 +73,7 @@ class BatchNorm(tfp.bijectors.Bijector):
 
     def _forward(self, u: tf.Tensor, training: bool = False) -> tf.Tensor:
         if training:
-            raise InputError(
-                "training=True has no batch to take statistics from when sampling; use training=False."
-            )
+            raise InputError("training=True has no batch to take statistics from when sampling; use training=False.")
         scale = tf.sqrt(self.variance + self.epsilon) * tf.exp(-self.log_gamma)
         return (u - self.beta) * scale + self.mean
 

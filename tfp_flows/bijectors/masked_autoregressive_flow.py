@@ -1,5 +1,6 @@
 """The autoregressive affine layer of MAF."""
 
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.conditional import Conditional
@@ -32,3 +33,11 @@ class MaskedAutoregressiveFlow(Conditional, tfp.bijectors.MaskedAutoregressiveFl
 
     Source: Papamakarios et al., Masked Autoregressive Flow, arXiv:1705.07057; Kingma et al., IAF, arXiv:1606.04934.
     """
+
+    def _inverse(self, y: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
+        # One evaluation of the network serves the log-det too: TFP's cache keeps it with the pair (x, y).
+        bijector = self._bijector_fn(y, **kwargs)
+        x = bijector.inverse(y)
+        ildj = bijector.inverse_log_det_jacobian(y, event_ndims=self._event_ndims)
+        self._cache.inverse_attributes(y, **kwargs)["ildj"] = ildj
+        return x

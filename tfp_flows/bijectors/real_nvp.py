@@ -1,5 +1,6 @@
 """The affine coupling layer of RealNVP."""
 
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.conditional import Conditional
@@ -28,3 +29,30 @@ class RealNVP(Conditional, tfp.bijectors.RealNVP):
 
     Source: Dinh et al., Density estimation using Real NVP, arXiv:1605.08803.
     """
+
+    def _forward(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
+        bijector, moved = self._second_half(x, **kwargs)
+        y = self._with_second_half(x, bijector.forward(moved))
+        ildj = -bijector.forward_log_det_jacobian(moved, event_ndims=1)
+        self._cache.forward_attributes(x, **kwargs)["ildj"] = ildj
+        return y
+
+    def _inverse(self, y: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
+        # One evaluation of the network serves the log-det too: TFP's cache keeps it with the pair (x, y).
+        bijector, moved = self._second_half(y, **kwargs)
+        x = self._with_second_half(y, bijector.inverse(moved))
+        ildj = bijector.inverse_log_det_jacobian(moved, event_ndims=1)
+        self._cache.inverse_attributes(y, **kwargs)["ildj"] = ildj
+        return x
+
+    def _second_half(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tuple[tfp.bijectors.Bijector, tf.Tensor]:
+        """The bijector that the half which stays makes for the half which moves, and that half."""
+        self._cache_input_depth(x)
+        first, second = x[..., : self._masked_size], x[..., self._masked_size :]
+        stays, moves = (second, first) if self._reverse_mask else (first, second)
+        return self._bijector_fn(stays, self._bijector_input_units(), **kwargs), moves
+
+    def _with_second_half(self, x: tf.Tensor, moved: tf.Tensor) -> tf.Tensor:
+        if self._reverse_mask:
+            return tf.concat([moved, x[..., self._masked_size :]], axis=-1)
+        return tf.concat([x[..., : self._masked_size], moved], axis=-1)

@@ -31,9 +31,7 @@ class Scale(tfp.bijectors.Bijector):
     """
 
     def __init__(self, event_size: int, *, dtype: str = "float32", name: str = "scale") -> None:
-        super().__init__(
-            forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name
-        )
+        super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
         self.log_scale = tf.Variable(np.zeros(event_size, dtype), name=f"{name}/log_scale")
 
     @classmethod

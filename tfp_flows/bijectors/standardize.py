@@ -34,9 +34,7 @@ class Standardize(tfp.bijectors.Bijector):
     """
 
     def __init__(self, event_size: int, *, dtype: str = "float32", name: str = "standardize") -> None:
-        super().__init__(
-            forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name
-        )
+        super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
         self.loc = tf.Variable(np.zeros(event_size, dtype), trainable=False, name=f"{name}/loc")
         self.scale = tf.Variable(np.ones(event_size, dtype), trainable=False, name=f"{name}/scale")
 

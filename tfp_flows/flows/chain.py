@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors import BatchNorm, Standardize
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.networks.dense import check_sizes, random_generator
+from tfp_flows.networks.dense import check_hidden_units, check_sizes, random_generator
 
 __all__ = ["build_chain", "check_coupling"]
 
@@ -35,6 +35,8 @@ def build_chain(
     if dtype not in ("float32", "float64"):
         raise InputError(f"dtype must be 'float32' or 'float64'; got {dtype!r}.")
     rng = random_generator(options["seed"])
+    if "hidden_units" in options:
+        check_hidden_units(options["hidden_units"])
     config = {"name": name, **options}
     permutations = [None] * num_layers
     if "permutation" in options:
@@ -56,7 +58,6 @@ def build_chain(
         context_size=options["context_size"],
         dtype=dtype,
         config=config,
-        name=name,
     )
 
 
@@ -81,14 +82,10 @@ def _permutations(
             "none": lambda: None,
         }
         if permutation not in makers:
-            raise InputError(
-                f"permutation must be reverse, random, none or a list of them; got {permutation!r}."
-            )
+            raise InputError(f"permutation must be reverse, random, none or a list of them; got {permutation!r}.")
         return [makers[permutation]() for _ in range(count)]
     if len(permutation) != count:
-        raise InputError(
-            f"permutation must list {count} of them, one between each two layers; got {len(permutation)}."
-        )
+        raise InputError(f"permutation must list {count} of them, one between each two layers; got {len(permutation)}.")
     for p in permutation:
         if p is not None and sorted(p) != list(range(event_size)):
             raise InputError(f"permutation must list permutations of 0..{event_size - 1}; got {list(p)!r}.")

@@ -47,9 +47,7 @@ def mlp(
     """
     options = dict(locals())
     if context_size:
-        raise InputError(
-            f"mlp has no network to take a context: context_size must be 0; got {context_size!r}."
-        )
+        raise InputError(f"mlp has no network to take a context: context_size must be 0; got {context_size!r}.")
 
     def layer(i: int, seed: int) -> list[tfp.bijectors.Bijector]:
         affine = Affine(event_size, rng=np.random.default_rng(seed), dtype=dtype, name=f"affine{i}")

@@ -48,9 +48,7 @@ def planar(
     """
     options = dict(locals())
     if context_size:
-        raise InputError(
-            f"planar has no network to take a context: context_size must be 0; got {context_size!r}."
-        )
+        raise InputError(f"planar has no network to take a context: context_size must be 0; got {context_size!r}.")
 
     def layer(i: int, seed: int) -> Planar:
         return Planar(event_size, rng=np.random.default_rng(seed), dtype=dtype, name=f"planar{i}")

@@ -1,13 +1,20 @@
 """A dense layer as a `tf.Module`: its variables exist once it is constructed, its mask is applied at every call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.errors import InputError
 
-__all__ = ["Dense", "activation_function", "check_conditional_input", "check_sizes", "random_generator"]
+__all__ = [
+    "Dense",
+    "activation_function",
+    "check_conditional_input",
+    "check_hidden_units",
+    "check_sizes",
+    "random_generator",
+]
 
 ACTIVATIONS: dict[str, Callable] = {
     "silu": tf.nn.silu,
@@ -34,13 +41,19 @@ def check_sizes(**sizes: int) -> None:
             raise InputError(f"{name} must be an integer of at least {least}; got {size!r}.")
 
 
+def check_hidden_units(hidden_units: Sequence[int]) -> None:
+    """Raises `InputError` unless it is a list of positive integers."""
+    if not isinstance(hidden_units, (list, tuple)):
+        raise InputError(f"hidden_units must be a list of integers; got {hidden_units!r}.")
+    for size in hidden_units:
+        check_sizes(hidden_units=size)
+
+
 def check_conditional_input(context_size: int, conditional_input: tf.Tensor | None) -> None:
     """Raises `InputError` unless a context of that size is there exactly where the network was built for one."""
     size = 0 if conditional_input is None else conditional_input.shape[-1]
     if size != context_size:
-        raise InputError(
-            f"conditional_input must have {context_size} columns, as context_size says; got {size}."
-        )
+        raise InputError(f"conditional_input must have {context_size} columns, as context_size says; got {size}.")
 
 
 def random_generator(seed: int | None) -> np.random.Generator:

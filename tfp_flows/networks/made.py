@@ -1,5 +1,6 @@
 """MADE: the masked network that autoregressive flows are conditioned by."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from tfp_flows.networks.dense import (
     Dense,
     activation_function,
     check_conditional_input,
+    check_hidden_units,
     check_sizes,
     random_generator,
 )
@@ -83,8 +85,7 @@ class MADE(tf.Module):
     ) -> None:
         super().__init__(name=name)
         check_sizes(event_size=event_size, params=params, context_size=context_size)
-        for size in hidden_units:
-            check_sizes(hidden_units=size)
+        check_hidden_units(hidden_units)
         rng = random_generator(seed)
         self.event_size, self.params, self.context_size = event_size, params, context_size
         self.order = _degrees(order, event_size, rng)
@@ -92,7 +93,7 @@ class MADE(tf.Module):
         if event_size == 1 and context_size == 0:
             hidden_units = ()  # the only output depends on nothing: a bias is all there is to learn
         degrees = [self.order] + [_hidden_degrees(n, event_size, context_size) for n in hidden_units]
-        masks = [a[:, None] <= b[None, :] for a, b in zip(degrees[:-1], degrees[1:], strict=True)]
+        masks = [a[:, None] <= b[None, :] for a, b in itertools.pairwise(degrees)]
         masks.append(np.repeat(degrees[-1][:, None] < self.order[None, :], params, axis=1))
         self._layers, self._context_layers = [], []
         for i, mask in enumerate(masks):
@@ -119,12 +120,8 @@ def _degrees(order: str | Sequence[int], event_size: int, rng: np.random.Generat
     natural = np.arange(1, event_size + 1)
     if isinstance(order, str):
         if order not in ORDERS:
-            raise InputError(
-                f"order must be one of {', '.join(ORDERS)} or a permutation of 1..D; got {order!r}."
-            )
-        return {"left-to-right": natural, "right-to-left": natural[::-1], "random": rng.permutation(natural)}[
-            order
-        ]
+            raise InputError(f"order must be one of {', '.join(ORDERS)} or a permutation of 1..D; got {order!r}.")
+        return {"left-to-right": natural, "right-to-left": natural[::-1], "random": rng.permutation(natural)}[order]
     if sorted(order) != natural.tolist():
         raise InputError(f"order must be a permutation of 1..{event_size}; got {list(order)!r}.")
     return np.asarray(order)

@@ -1,5 +1,6 @@
 """MLP: the plain network that coupling flows are conditioned by."""
 
+import itertools
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -8,6 +9,7 @@ from tfp_flows.networks.dense import (
     Dense,
     activation_function,
     check_conditional_input,
+    check_hidden_units,
     check_sizes,
     random_generator,
 )
@@ -65,17 +67,14 @@ class MLP(tf.Module):
     ) -> None:
         super().__init__(name=name)
         check_sizes(input_size=input_size, output_size=output_size, params=params, context_size=context_size)
-        for size in hidden_units:
-            check_sizes(hidden_units=size)
+        check_hidden_units(hidden_units)
         rng = random_generator(seed)
         self.output_size, self.params, self.context_size = output_size, params, context_size
         self._activation = activation_function(activation)
         sizes = [input_size, *hidden_units, output_size * params]
         self._layers = [
-            Dense(
-                n, m, rng, gain=1e-3 if i == len(hidden_units) else 1.0, dtype=dtype, name=f"{name}/layer{i}"
-            )
-            for i, (n, m) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+            Dense(n, m, rng, gain=1e-3 if i == len(hidden_units) else 1.0, dtype=dtype, name=f"{name}/layer{i}")
+            for i, (n, m) in enumerate(itertools.pairwise(sizes))
         ]
         self._context_layer = None
         if context_size:

@@ -102,9 +102,7 @@ def fit(
     )
     if validation_data is not None:
         parts = validation_data if isinstance(validation_data, tuple) else (validation_data,)
-        checked = check_rows(
-            *(*parts, None, None)[:3], event_size=flow.event_size, dtype=dtype, purpose="score"
-        )
+        checked = check_rows(*(*parts, None, None)[:3], event_size=flow.event_size, dtype=dtype, purpose="score")
         source = source._replace(validation=checked)
     _prepare(flow, source)
     _warn_if_sequential(flow)
@@ -161,11 +159,7 @@ def _train(
         if bar:
             bar.close()
     if watch.epoch is not None:
-        kept = (
-            f"the weights of epoch {best.best_epoch + 1}"
-            if best.best_epoch >= 0
-            else "the weights at the start"
-        )
+        kept = f"the weights of epoch {best.best_epoch + 1}" if best.best_epoch >= 0 else "the weights at the start"
         raise DivergenceError(
             f"the loss was {watch.value} in epoch {watch.epoch + 1}: {kept} are restored; "
             f"a learning_rate below {learning_rate:g} or rows without outliers may work."
@@ -190,9 +184,7 @@ def _prepare(flow: Flow, source: Source) -> None:
     variables = flow.trainable_variables
     for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
         if gradient is None:
-            raise InputError(
-                f"the log-probability does not depend on {variable.name}: it would never be trained."
-            )
+            raise InputError(f"the log-probability does not depend on {variable.name}: it would never be trained.")
 
 
 def _warn_if_sequential(flow: Flow) -> None:

@@ -51,9 +51,7 @@ def as_source(
 ) -> Source:
     """Batches of what the user gave: a dataset with a known law, a `tf.data.Dataset`, or rows in memory."""
     if isinstance(x, (Dataset, tf.data.Dataset)) and not (context is None and weight is None):
-        raise InputError(
-            "context and sample_weight go with rows in memory; put them into the tf.data.Dataset."
-        )
+        raise InputError("context and sample_weight go with rows in memory; put them into the tf.data.Dataset.")
     if isinstance(x, Dataset):
         return _drawn_afresh(x, event_size, dtype, batch_size, steps_per_epoch or FRESH_STEPS, seed)
     if isinstance(x, tf.data.Dataset):
@@ -70,9 +68,7 @@ def check_rows(x: Any, context: Any, weight: Any, *, event_size: int, dtype: str
     if weight is not None:
         weight = as_rows(weight, name="sample_weight", event_size=1, purpose="score").astype(dtype)[:, 0]
         if (weight < 0).any() or not weight.any():
-            raise InputError(
-                f"sample_weight must be at least 0, and not all 0; got a minimum of {weight.min():g}."
-            )
+            raise InputError(f"sample_weight must be at least 0, and not all 0; got a minimum of {weight.min():g}.")
     for name, part in (("context", context), ("sample_weight", weight)):
         if part is not None and len(part) != len(x):
             raise InputError(f"{name} must have a row for each of the {len(x)} rows of x; got {len(part)}.")
@@ -91,9 +87,7 @@ def batches_of(rows: Rows, size: int) -> tf.data.Dataset:
     index = np.minimum(np.arange(steps * size), n - 1)
     padded = rows._replace(weight=weight).take(index)
     padded.weight[n:] = 0
-    return (
-        tf.data.Dataset.from_tensor_slices(padded._asdict()).batch(size, drop_remainder=True).map(_as_tuple)
-    )
+    return tf.data.Dataset.from_tensor_slices(padded._asdict()).batch(size, drop_remainder=True).map(_as_tuple)
 
 
 def _as_tuple(parts: dict[str, tf.Tensor]) -> tuple:
@@ -119,13 +113,9 @@ def _in_memory(rows: Rows, batch_size: int, steps: int | None, validation_split:
     return Source(_generated(draw, train, batch_size), steps or per_epoch, train, validation, None)
 
 
-def _drawn_afresh(
-    dataset: Dataset, event_size: int, dtype: str, batch_size: int, steps: int, seed: int
-) -> Source:
+def _drawn_afresh(dataset: Dataset, event_size: int, dtype: str, batch_size: int, steps: int, seed: int) -> Source:
     if dataset.event_size != event_size:
-        raise InputError(
-            f"{dataset.name} has rows of {dataset.event_size}; the flow has event_size={event_size}."
-        )
+        raise InputError(f"{dataset.name} has rows of {dataset.event_size}; the flow has event_size={event_size}.")
     split = dataset.split(seed)
     rng = np.random.default_rng([seed, 1])
 
@@ -143,14 +133,10 @@ def _generated(draw: Callable[[], Rows], like: Rows, batch_size: int) -> tf.data
         while True:
             block = draw()
             for i in range(0, len(block.x), batch_size):
-                yield {
-                    k: v for k, v in block.take(slice(i, i + batch_size))._asdict().items() if v is not None
-                }
+                yield {k: v for k, v in block.take(slice(i, i + batch_size))._asdict().items() if v is not None}
 
     signature = {
-        k: tf.TensorSpec((batch_size, *v.shape[1:]), v.dtype)
-        for k, v in like._asdict().items()
-        if v is not None
+        k: tf.TensorSpec((batch_size, *v.shape[1:]), v.dtype) for k, v in like._asdict().items() if v is not None
     }
     batches = tf.data.Dataset.from_generator(generate, output_signature=signature)
     return batches.map(lambda parts: (parts["x"], parts.get("context"), parts.get("weight"))).prefetch(4)

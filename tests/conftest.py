@@ -1,0 +1,54 @@
+"""What every test gets: small flows with weights far from their start, built once a process."""
+
+import functools
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+
+import tfp_flows as tff
+
+SMALL = {
+    "maf": {"num_layers": 2, "hidden_units": (8, 8), "batch_norm": True},
+    "iaf": {"num_layers": 2, "hidden_units": (8, 8)},
+    "real_nvp": {"num_layers": 3, "hidden_units": (8,), "batch_norm": True},
+    "nice": {"num_layers": 3, "hidden_units": (8,)},
+    "planar": {"num_layers": 3},
+    "mlp": {"num_layers": 3},
+    "nsf_coupling": {"num_layers": 3, "hidden_units": (8,), "num_bins": 5},
+}
+COUPLING = ("real_nvp", "nice", "nsf_coupling")
+CASES = [(name, d) for name in SMALL for d in (1, 2, 3, 8) if not (name in COUPLING and d == 1)]
+
+
+def make_small(name: str, event_size: int, **options) -> "tff.Flow":
+    return tff.make(name, event_size=event_size, seed=0, **(SMALL[name] | options))
+
+
+def scramble(flow: "tff.Flow", scale: float = 0.3, seed: int = 0) -> "tff.Flow":
+    """Moves every variable away from its start, as training would; the statistics stay positive."""
+    rng = np.random.default_rng(seed)
+    for variable in flow.variables:
+        value, noise = variable.numpy(), rng.normal(0.0, scale, variable.shape)
+        variable.assign(value * np.exp(noise) if not variable.trainable else value + noise)
+    return flow
+
+
+@functools.cache
+def scrambled(name: str, event_size: int) -> "tff.Flow":
+    """A float64 flow with arbitrary weights, shared by the tests that do not change it."""
+    return scramble(make_small(name, event_size, dtype="float64"))
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    import tensorflow as tf
+
+    tf.random.set_seed(0)

@@ -1,0 +1,270 @@
+"""Flow as a distribution: context, mode, TensorFlow's own tools, and the refusal of what cannot work."""
+
+import gc
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from conftest import SMALL, make_small, scramble, scrambled
+
+import tfp_flows as tff
+
+tfd, tfb = tfp.distributions, tfp.bijectors
+
+
+def conditional(name="maf", **options):
+    return scramble(make_small(name, 2, context_size=3, dtype="float64", **options))
+
+
+def test_is_a_transformed_distribution():
+    flow = scrambled("maf", 2)
+    assert isinstance(flow, tfd.TransformedDistribution)
+    assert flow.event_shape == (2,)
+    assert flow.batch_shape == ()
+    assert "trainable parameters" in repr(flow)
+    assert "maf0" in flow.summary()
+
+
+@pytest.mark.parametrize("name", ["maf", "iaf", "real_nvp", "nice", "nsf_coupling"])
+def test_context_is_an_argument(name, rng):
+    flow = conditional(name)
+    c = rng.normal(size=(7, 3))
+    x, log_prob = flow.sample_and_log_prob(5, seed=0, context=c)
+    assert x.shape == (5, 7, 2)
+    assert flow.sample(5, seed=0, context=c).shape == (5, 7, 2)
+    assert flow.sample(context=c[0]).shape == (2,)
+    np.testing.assert_allclose(flow.log_prob(x, context=c), log_prob, atol=1e-8)
+    one_by_one = [flow.log_prob(x.numpy()[:, i], context=c[i]) for i in range(7)]
+    np.testing.assert_allclose(np.stack(one_by_one, axis=1), log_prob, atol=1e-8)
+    assert np.ptp(flow.log_prob(np.zeros(2), context=c)) > 0, "the context changes nothing"
+    assert flow.log_prob(np.zeros(2), context=c).shape == (7,)
+
+
+@pytest.mark.parametrize("name", ["planar", "mlp"])
+def test_chains_without_a_network_refuse_a_context(name):
+    with pytest.raises(tff.InputError, match="context_size must be 0; got 3"):
+        tff.make(name, event_size=2, context_size=3)
+
+
+def test_conditional_density_of_one_dimension_uses_the_context(rng):
+    flow = scramble(tff.maf(1, context_size=2, num_layers=1, hidden_units=(4,), seed=0, dtype="float64"))
+    assert np.ptp(flow.log_prob(np.zeros(1), context=rng.normal(size=(5, 2)))) > 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda f, g: f.log_prob(np.zeros([4, 3])), r"last dimension of x must be 2; got shape \(4, 3\)"),
+        (lambda f, g: f.log_prob(1.0), r"last dimension of x must be 2; got shape \(\)"),
+        (lambda f, g: f.log_prob(np.zeros(2), context=np.zeros(3)), "context was given, but this flow"),
+        (lambda f, g: f.log_prob(np.zeros(2), condition=1), "keyword arguments context and training; got condition"),
+        (lambda f, g: g.log_prob(np.zeros(2)), "needs context=… with 3 columns; got none"),
+        (lambda f, g: g.sample(2), "needs context=… with 3 columns; got none"),
+        (lambda f, g: g.log_prob(np.zeros(2), context=np.zeros(4)), r"of context must be 3; got \(4,\)"),
+        (lambda f, g: f.sample(2, training=True), "no batch to take statistics from"),
+        (lambda f, g: tff.Flow(f.layers[:1] * 2, event_size=2), "layers must have different names"),
+        (lambda f, g: tff.Flow(f.layers, event_size=2).save("nowhere"), "only a flow from tff.make"),
+    ],
+)
+def test_bad_calls_are_refused_with_one_sentence(call, message):
+    with pytest.raises(tff.InputError, match=message):
+        call(scrambled("maf", 2), conditional())
+
+
+def test_same_configuration_with_different_weights_gives_different_results(rng):
+    """Trap 1: TFP's cache is keyed by equality of parameters, not by identity."""
+    x = tf.constant(rng.normal(size=(4, 2)))
+    for name in SMALL:
+        one, two = make_small(name, 2, dtype="float64"), scramble(make_small(name, 2, dtype="float64"))
+
+        @tf.function
+        def both(x, one=one, two=two):
+            return one.bijector.inverse(x), two.bijector.inverse(x)
+
+        results = [(one.bijector.inverse(x), two.bijector.inverse(x)), both(x)]
+        results += [(a.inverse(x), b.inverse(x)) for a, b in zip(one.layers, two.layers, strict=True) if a.variables]
+        for a, b in results:
+            assert np.all(a.numpy() != b.numpy()) or "leaky_relu" in name or name == "mlp", name
+            assert np.any(a.numpy() != b.numpy()), name
+
+
+def test_training_is_an_argument_and_part_of_the_cache_key(rng):
+    """Traps 2 and 5: a mode set by attribute would give the cached result; a call must not move the statistics."""
+    flow = scrambled("maf", 2)
+    x = tf.constant(3.0 + rng.normal(size=(50, 2)))
+    before = [v.numpy() for v in flow.variables]
+    test, train = flow.log_prob(x), flow.log_prob(x, training=True)
+    assert np.all(test.numpy() != train.numpy())
+    np.testing.assert_array_equal(flow.log_prob(x), test)
+    for value, variable in zip(before, flow.variables, strict=True):
+        np.testing.assert_array_equal(value, variable)
+
+
+def test_results_follow_the_weights_while_old_ones_are_held(rng):
+    """Trap 3: the cache would go on answering with what it computed before the step."""
+    flow = scramble(make_small("maf", 2))
+    x = tf.constant(rng.normal(size=(4, 2)).astype("float32"))
+    held = flow.log_prob(x), flow.bijector.inverse(x)
+    for variable in flow.trainable_variables:
+        variable.assign_add(0.1 * tf.ones_like(variable))
+    assert np.all(flow.log_prob(x).numpy() != held[0].numpy())
+
+
+def test_a_sum_of_weights_that_break_the_mask_cannot_break_the_order(rng):
+    """Trap 6: masks are multiplied in at every call, whatever an optimiser wrote into the kernel."""
+    made = tff.networks.MADE(4, hidden_units=(9, 5), seed=0, dtype="float64")
+    for variable in made.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    x = tf.constant(rng.normal(size=(3, 4)))
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        shift = made(x)[..., 0]
+    jacobian = tape.batch_jacobian(shift, x, experimental_use_pfor=False).numpy()
+    assert (np.triu(jacobian) == 0).all()
+    assert (jacobian.transpose(1, 2, 0)[np.tril_indices(4, -1)] != 0).all(), "an output ignores an input that comes before it"
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+def test_all_variables_exist_before_the_first_call(name):
+    """Trap 7: flows that build lazily expose nothing to train."""
+    flow = make_small(name, 3)
+    before = len(flow.variables)
+    flow.log_prob(np.zeros(3))
+    flow.sample(2)
+    assert len(flow.variables) == before > 0
+
+
+def test_every_layer_has_its_own_network_and_a_permutation_follows_it():
+    """Trap 10: one network repeated, without permutations, cannot learn p(x1 | x2)."""
+    flow = tff.maf(event_size=3, num_layers=4, hidden_units=(8,))
+    kinds = [type(layer).__name__ for layer in flow.layers]
+    assert kinds == ["Standardize", *["MaskedAutoregressiveFlow", "Permute"] * 3, "MaskedAutoregressiveFlow"]
+    kernels = [v for v in flow.trainable_variables if "kernel" in v.name]
+    assert len({id(v) for v in kernels}) == len(kernels) == 4 * 2
+
+
+@pytest.mark.parametrize("name", ["maf", "nsf_coupling"])
+def test_doubles_are_cast_at_the_entry(name, rng):
+    """Trap 12: TFP refuses float64 tensors where it casts float64 arrays."""
+    flow = make_small(name, 2)
+    x = rng.normal(size=(3, 2))
+    np.testing.assert_array_equal(flow.log_prob(tf.constant(x)), flow.log_prob(x))
+    assert flow.log_prob(tf.constant(x)).dtype == tf.float32
+
+
+def test_batch_norm_uses_the_whole_training_set_layer_by_layer(rng):
+    """Trap 15: after training, statistics of all the rows; a batch of one row does not explode."""
+    flow = scramble(make_small("real_nvp", 3))
+    x = 5.0 + 3.0 * rng.normal(size=(500, 3)).astype("float32")
+    flow.standardize(x)
+    flow.set_batch_norm(x)
+    y = tf.constant(x)
+    for layer in flow.layers:
+        if isinstance(layer, tff.bijectors.BatchNorm):
+            np.testing.assert_allclose(layer.mean, y.numpy().mean(0), atol=1e-4)
+            np.testing.assert_allclose(layer.variance, y.numpy().var(0), rtol=1e-4)
+        y = layer.inverse(tf.identity(y))
+    np.testing.assert_allclose(flow.log_prob(x[:1]), flow.log_prob(x)[:1], rtol=1e-4)
+
+
+def test_coupling_networks_can_make_negative_shifts(rng):
+    """Trap 16: an activation on the last layer keeps shift and log-scale from being negative."""
+    network = tff.networks.ShiftAndLogScale(tff.networks.MLP(2, 2, activation="relu", seed=0))
+    for variable in network.trainable_variables:
+        variable.assign(tf.constant(rng.normal(size=variable.shape), tf.float32))
+    shift, log_scale = network(rng.normal(size=(50, 2)).astype("float32"))
+    assert np.min(shift) < 0 < np.max(shift)
+    assert np.min(log_scale) < 0 < np.max(log_scale)
+
+
+def test_positive_log_probabilities_are_as_they_should_be():
+    """Trap 20: a narrow density is above one."""
+    flow = make_small("mlp", 1)
+    flow.standardize(np.array([[0.0], [1e-3]]))
+    assert float(flow.log_prob([5e-4])) > 0
+
+
+def test_an_outer_module_finds_the_variables_and_checkpoints_them(tmp_path, rng):
+    """A subclass of tfd.TransformedDistribution is a composite tensor: a Module would look past its variables."""
+
+    class Model(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.flows = [scramble(make_small("maf", 2))]
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 2])])
+        def score(self, x):
+            return self.flows[0].log_prob(x)
+
+    model, x = Model(), rng.normal(size=(3, 2)).astype("float32")
+    assert len(model.trainable_variables) == len(model.flows[0].trainable_variables) > 0
+    expected = model.flows[0].log_prob(x)
+    tf.saved_model.save(model, str(tmp_path / "saved"))
+    loaded = tf.saved_model.load(str(tmp_path / "saved"))
+    np.testing.assert_allclose(loaded.score(x), expected, rtol=1e-5)
+    checkpoint = tf.train.Checkpoint(model=model).save(str(tmp_path / "checkpoint"))
+    for variable in model.flows[0].trainable_variables:
+        variable.assign(tf.zeros_like(variable))
+    tf.train.Checkpoint(model=model).restore(checkpoint).assert_consumed()
+    np.testing.assert_array_equal(model.flows[0].log_prob(x), expected)
+
+
+def test_a_flow_can_be_an_argument_of_a_tf_function(rng):
+    flow, x = scrambled("maf", 2), rng.normal(size=(3, 2))
+    log_prob = tf.function(lambda f, x: f.log_prob(x))
+    np.testing.assert_allclose(log_prob(flow, x), flow.log_prob(x), atol=1e-10)
+    flow.trainable_variables[0].assign_add(tf.ones_like(flow.trainable_variables[0]))
+    np.testing.assert_allclose(log_prob(flow, x), flow.log_prob(x), atol=1e-10)
+
+
+def test_flows_are_not_kept_alive():
+    import weakref
+
+    reference = weakref.ref(make_small("nice", 2))
+    gc.collect()
+    assert reference() is None
+
+
+def test_iaf_learns_from_its_own_samples():
+    """Trap 19: the way to train an IAF that needs no sequential pass, by the reverse KL to a density."""
+    target = tfd.MultivariateNormalTriL([1.0, -2.0], [[1.0, 0.0], [0.8, 0.5]])
+    flow = tff.iaf(event_size=2, num_layers=2, hidden_units=(8,), seed=0)
+    optimizer = tf.keras.optimizers.Adam(2e-2)
+    optimizer.build(flow.trainable_variables)
+
+    @tf.function
+    def step(seed):
+        with tf.GradientTape() as tape:
+            x, log_prob = flow.sample_and_log_prob(128, seed=seed)
+            loss = tf.reduce_mean(log_prob - target.log_prob(x))
+        gradients = tape.gradient(loss, flow.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, flow.trainable_variables, strict=True))
+        return loss
+
+    losses = [float(step(tf.constant([0, i]))) for i in range(250)]
+    assert losses[0] > 1.0
+    assert abs(np.mean(losses[-20:])) < 0.1
+
+
+def test_vi_fits_a_flow():
+    flow = make_small("iaf", 2)
+    losses = tfp.vi.fit_surrogate_posterior(
+        tfd.MultivariateNormalDiag([2.0, -1.0]).log_prob,
+        flow,
+        optimizer=tf.keras.optimizers.Adam(5e-2),
+        num_steps=100,
+        sample_size=32,
+        seed=0,
+    )
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_mcmc_walks_on_a_flow():
+    flow = scrambled("nsf_coupling", 2)
+    kernel = tfp.mcmc.HamiltonianMonteCarlo(flow.log_prob, step_size=tf.constant(0.1, tf.float64), num_leapfrog_steps=2)
+    chain = tf.function(
+        lambda: tfp.mcmc.sample_chain(20, tf.zeros([4, 2], tf.float64), kernel=kernel, trace_fn=None, seed=0)
+    )()
+    assert chain.shape == (20, 4, 2)
+    assert np.isfinite(chain).all()

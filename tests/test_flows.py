@@ -1,0 +1,247 @@
+"""The laws that every flow obeys: one table of flows and sizes, and each law for every row of it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from conftest import CASES, COUPLING, SMALL, make_small, scramble, scrambled
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import tfp_flows as tff
+
+BATCHES = [(), (5,), (2, 3)]
+table = pytest.mark.parametrize(("name", "d"), CASES)
+planes = pytest.mark.parametrize("name", list(SMALL))
+
+
+def fresh(x):
+    """The same values as a tensor that TFP's cache has never seen."""
+    return tf.constant(np.array(x))
+
+
+@table
+def test_round_trip_without_the_cache(name, d, rng):
+    """Trap 4: with the cache a round trip is exact by construction."""
+    bijector = scrambled(name, d).bijector
+    for batch in BATCHES:
+        x = rng.normal(size=(*batch, d))
+        np.testing.assert_allclose(bijector.forward(fresh(bijector.inverse(fresh(x)))), x, atol=1e-9)
+        np.testing.assert_allclose(bijector.inverse(fresh(bijector.forward(fresh(x)))), x, atol=1e-9)
+
+
+@table
+def test_log_det_is_that_of_autodiff_in_both_directions(name, d, rng):
+    bijector = scrambled(name, d).bijector
+    x = rng.normal(size=(4, d))
+    for function, log_det in (
+        (bijector.forward, bijector.forward_log_det_jacobian),
+        (bijector.inverse, bijector.inverse_log_det_jacobian),
+    ):
+        jacobian = jacobian_of(function, x)
+        np.testing.assert_allclose(log_det(fresh(x), event_ndims=1), np.linalg.slogdet(jacobian)[1], atol=1e-8)
+
+
+def jacobian_of(function, x):
+    x = fresh(x)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = function(x)
+    return tape.batch_jacobian(y, x, experimental_use_pfor=False).numpy()
+
+
+@table
+def test_log_prob_is_the_base_density_through_the_inverse(name, d, rng):
+    flow = scrambled(name, d)
+    x = rng.normal(size=(4, d))
+    u = flow.bijector.inverse(fresh(x)).numpy()
+    gaussian = -0.5 * (u**2).sum(axis=1) - 0.5 * d * np.log(2 * np.pi)
+    log_det = np.linalg.slogdet(jacobian_of(flow.bijector.inverse, x))[1]
+    np.testing.assert_allclose(flow.log_prob(x), gaussian + log_det, atol=1e-8)
+
+
+@table
+def test_shapes(name, d):
+    flow = scrambled(name, d)
+    for batch in BATCHES:
+        x, log_prob = flow.sample_and_log_prob(batch, seed=1)
+        assert x.shape == (*batch, d)
+        assert log_prob.shape == batch
+        np.testing.assert_allclose(flow.log_prob(fresh(x)), log_prob, atol=1e-8)
+
+
+@table
+def test_every_variable_gets_a_gradient_and_changes_in_one_step(name, d, rng):
+    flow = make_small(name, d)
+    x = rng.normal(size=(32, d)).astype("float32")
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(flow.log_prob(x, training=True))
+    variables = flow.trainable_variables
+    before = [v.numpy() for v in variables]
+    gradients = tape.gradient(loss, variables)
+    tf.keras.optimizers.Adam(1e-2).apply_gradients(zip(gradients, variables, strict=True))
+    for variable, gradient, value in zip(variables, gradients, before, strict=True):
+        assert gradient is not None, variable.name
+        assert np.any(gradient.numpy() != 0), variable.name
+        assert np.any(variable.numpy() != value), variable.name
+
+
+@table
+def test_eager_graph_and_xla_agree(name, d, rng):
+    flow = scrambled(name, d)
+    x = rng.normal(size=(6, d))
+
+    def both(x):
+        return flow.log_prob(x), flow.bijector.forward(tf.identity(x))
+
+    eager = both(fresh(x))
+    for jit_compile in (False, True):
+        compiled = tf.function(both, jit_compile=jit_compile)(fresh(x))
+        for a, b in zip(eager, compiled, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-8)
+
+
+@table
+def test_saved_and_loaded_flow_is_equal_to_the_last_bit(name, d, tmp_path, rng):
+    """Trap 18: permutations and statistics are saved with the weights."""
+    flow = scramble(make_small(name, d, **({"permutation": "random"} if "hidden_units" in SMALL[name] else {})))
+    flow.save(tmp_path)
+    loaded = tff.load(tmp_path)
+    x = rng.normal(size=(20, d))
+    np.testing.assert_array_equal(flow.log_prob(x), loaded.log_prob(x))
+    np.testing.assert_array_equal(flow.sample(20, seed=3), loaded.sample(20, seed=3))
+    for mine, theirs in zip(flow.variables, loaded.variables, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@table
+def test_samples_are_reproducible_by_seed(name, d):
+    flow = scrambled(name, d)
+    np.testing.assert_array_equal(flow.sample(10, seed=1), flow.sample(10, seed=1))
+    np.testing.assert_array_equal(flow.sample(10, seed=1), flow.sample_and_log_prob(10, seed=1)[0])
+    assert np.all(flow.sample(10, seed=1).numpy() != flow.sample(10, seed=2).numpy())
+
+
+@table
+def test_finite_at_the_start_for_inputs_a_thousand_times_the_usual(name, d, rng):
+    """Trap 14: an exploding start."""
+    flow = tff.make(name, event_size=d, seed=0)  # the full-size defaults
+    x = 1000.0 * rng.normal(size=(64, d)).astype("float32")
+    with tf.GradientTape() as tape:
+        log_prob = flow.log_prob(x)
+        loss = -tf.reduce_mean(log_prob)
+    assert np.isfinite(log_prob).all()
+    for variable, gradient in zip(flow.trainable_variables, tape.gradient(loss, flow.trainable_variables), strict=True):
+        assert np.isfinite(gradient).all(), variable.name
+    assert np.isfinite(flow.bijector.forward(x)).all()
+
+
+@table
+def test_works_inside_a_joint_distribution(name, d):
+    flow = scrambled(name, d)
+    joint = tfp.distributions.JointDistributionSequential(
+        [flow, lambda x: tfp.distributions.MultivariateNormalDiag(x, tf.ones(d, tf.float64))]
+    )
+    x, y = joint.sample(3, seed=1)
+    expected = flow.log_prob(fresh(x)) + tfp.distributions.MultivariateNormalDiag(x).log_prob(y)
+    np.testing.assert_allclose(joint.log_prob([x, y]), expected, atol=1e-8)
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+@planes
+def test_round_trip_for_any_shape_and_value(name, data):
+    d = data.draw(st.sampled_from([d for n, d in CASES if n == name]))
+    batch = data.draw(hnp.array_shapes(min_dims=0, max_dims=3, max_side=3))
+    x = data.draw(hnp.arrays(np.float64, (*batch, d), elements=st.floats(-50, 50)))
+    bijector = scrambled(name, d).bijector
+    back = bijector.forward(fresh(bijector.inverse(fresh(x))))
+    assert back.shape == x.shape
+    np.testing.assert_allclose(back, x, atol=1e-6)
+
+
+def few_steps(name, d, x, steps=50):
+    """A small flow after some steps of Adam, in float32, as users train it."""
+    flow = make_small(name, d)
+    flow.standardize(x)
+    optimizer = tf.keras.optimizers.Adam(1e-2)
+
+    @tf.function
+    def step(batch):
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(flow.log_prob(batch, training=True))
+        variables = flow.trainable_variables
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+
+    optimizer.build(flow.trainable_variables)
+    for i in range(steps):
+        step(tf.constant(x[i % 4 :: 4]))
+    flow.set_batch_norm(x)
+    return flow
+
+
+@planes
+def test_density_integrates_to_one_after_training(name):
+    x = tff.datasets.two_moons(noise=0.2).sample(800, seed=0)
+    flow = few_steps(name, 2, x)
+    before = tff.datasets.two_moons(noise=0.2).log_prob(x)
+    assert abs(tff.plots.integral(flow, ((-12.0, 13.0), (-12.0, 12.0)), resolution=400) - 1.0) < 0.01
+    assert -flow.log_prob(x).numpy().mean() > -before.mean() - 0.1, "below the entropy: the density is wrong"
+
+
+@pytest.mark.parametrize("name", ["maf", "iaf"])
+@pytest.mark.parametrize("d", [2, 3, 8])
+def test_jacobian_of_autoregressive_layers_is_exactly_triangular_after_training(name, d, rng):
+    """Trap 6: a mask that lives in the initialiser is lost in training."""
+    x = rng.normal(size=(200, d)).astype("float32") @ rng.normal(size=(d, d)).astype("float32")
+    flow = few_steps(name, d, x)
+    autoregressive = [layer for layer in flow.layers if layer.name.startswith(name)]
+    assert len(autoregressive) == 2
+    for layer in autoregressive:
+        for direction in (layer.forward, layer.inverse):
+            jacobian = jacobian_of(direction, x[:5])
+            assert (np.triu(jacobian, 1) == 0).all()
+            assert (np.abs(np.diagonal(jacobian, axis1=1, axis2=2)) > 0).all()
+
+
+@pytest.mark.parametrize("name", COUPLING)
+def test_coupling_flows_refuse_one_dimension(name):
+    with pytest.raises(tff.InputError, match=r"at least 2.*got 1.*mlp or planar"):
+        tff.make(name, event_size=1)
+
+
+def test_log_det_of_nice_is_the_same_everywhere(rng):
+    flow = scrambled("nice", 3)
+    log_det = flow.bijector.inverse_log_det_jacobian(rng.normal(size=(50, 3)), event_ndims=1)
+    assert flow.bijector.is_constant_jacobian
+    assert np.ptp(log_det) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"event_size": 0}, "event_size must be an integer of at least 1; got 0"),
+        ({"event_size": 2.5}, "event_size must be an integer of at least 1; got 2.5"),
+        ({"event_size": 2, "num_layers": 0}, "num_layers must be an integer of at least 1; got 0"),
+        ({"event_size": 2, "hidden_units": (0,)}, "hidden_units must be an integer of at least 1; got 0"),
+        ({"event_size": 2, "hidden_units": 64}, "hidden_units must be a list of integers; got 64"),
+        ({"event_size": 2, "context_size": -1}, "context_size must be an integer of at least 0; got -1"),
+        ({"event_size": 2, "activation": "sigmoidal"}, "activation must be one of silu.*got 'sigmoidal'"),
+        ({"event_size": 2, "permutation": "shuffle"}, "permutation must be reverse.*got 'shuffle'"),
+        ({"event_size": 2, "permutation": [[0, 0]] * 4}, r"permutations of 0..1; got \[0, 0\]"),
+        ({"event_size": 2, "permutation": [[1, 0]]}, "permutation must list 4 of them.*got 1"),
+        ({"event_size": 2, "dtype": "float16"}, "dtype must be 'float32' or 'float64'; got 'float16'"),
+        ({"event_size": 2, "log_scale_bound": 0.0}, "log_scale_bound must be positive; got 0.0"),
+        ({"event_size": 2, "layers": 3}, "maf takes the options event_size.*got 'layers'"),
+        ({}, "event_size is missing"),
+    ],
+)
+def test_bad_options_are_refused_with_one_sentence(options, message):
+    with pytest.raises(tff.InputError, match=message):
+        tff.make("maf", **options)
+
+
+def test_unknown_flow_is_refused_with_the_names_there_are():
+    with pytest.raises(tff.InputError, match=r"must be one of maf, iaf, real_nvp.*got 'glow'"):
+        tff.make("glow", event_size=2)
