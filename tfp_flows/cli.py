@@ -113,8 +113,6 @@ def sample(
     """Draw rows from a trained flow."""
     from tfp_flows import datasets, load
 
-    with datasets.files.atomic_path(out, force=force):
-        pass  # a file that cannot be written is refused before any work
     datasets.write_rows(out, load(run).sample(n, seed=seed).numpy(), force=force)
     console.print(f"{n:,} rows in {out}")
 

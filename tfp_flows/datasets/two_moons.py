@@ -81,10 +81,8 @@ def _log_arc(x: np.ndarray, noise: float) -> np.ndarray:
     r, turn, above = np.hypot(x, y), np.abs(np.arctan2(y, x)), y >= 0
     k = np.minimum(r / noise**2, 1e200)  # an infinite k would make the window 0 / 0
     parts = []
-    for end, angle in (
-        (1, turn),
-        (-1, np.pi - turn),
-    ):  # the part on the side of the arc's end (1, 0) or (-1, 0)
+    # One part on the side of each end of the arc, (1, 0) and (-1, 0).
+    for end, angle in ((1, turn), (-1, np.pi - turn)):
         nearest = np.where(above, (r - 1) ** 2, (x - end) ** 2 + y**2)  # squared distance to where it begins
         integral = _log_part(k, np.where(above, 0, angle), np.where(above, angle, np.pi - angle))
         parts.append(integral - nearest / (2 * noise**2))

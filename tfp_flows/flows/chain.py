@@ -78,7 +78,7 @@ def _permutations(
     if isinstance(permutation, str):
         makers = {
             "reverse": lambda: list(range(event_size))[::-1],
-            "random": lambda: rng.permutation(event_size).tolist(),
+            "random": lambda: _shuffled(event_size, rng),
             "none": lambda: None,
         }
         if permutation not in makers:
@@ -90,3 +90,13 @@ def _permutations(
         if p is not None and sorted(p) != list(range(event_size)):
             raise InputError(f"permutation must list permutations of 0..{event_size - 1}; got {list(p)!r}.")
     return [None if p is None else list(p) for p in permutation]
+
+
+def _shuffled(event_size: int, rng: np.random.Generator) -> list[int]:
+    """A random permutation other than the identity, which would leave one half of a coupling flow as it is."""
+    natural = list(range(event_size))
+    while event_size > 1:
+        shuffled = rng.permutation(event_size).tolist()
+        if shuffled != natural:
+            return shuffled
+    return natural

@@ -18,14 +18,14 @@ def nice(
     activation: str = "silu",
     context_size: int = 0,
     batch_norm: bool = False,
-    permutation: str | Sequence[Sequence[int]] = "random",
+    permutation: str | Sequence[Sequence[int]] = "reverse",
     seed: int | None = None,
     dtype: str = "float32",
 ) -> Flow:
     """NICE: additive coupling layers and one scale, so that the log-det is the same everywhere.
 
     ```
-    x[:d] = u[:d]     x[d:] = u[d:] + shift(u[:d])     d = D // 2, permuted between layers
+    x[:d] = u[:d]     x[d:] = u[d:] + shift(u[:d])     d = D // 2, reversed between layers
     u = exp(log_scale) z                               at the latent end, z ~ N(0, I)
     ```
 

@@ -18,7 +18,7 @@ def nsf_coupling(
     activation: str = "silu",
     context_size: int = 0,
     batch_norm: bool = False,
-    permutation: str | Sequence[Sequence[int]] = "random",
+    permutation: str | Sequence[Sequence[int]] = "reverse",
     num_bins: int = 64,
     interval: float = 4.0,
     seed: int | None = None,
@@ -27,7 +27,7 @@ def nsf_coupling(
     """Neural spline flow: coupling layers of monotone rational-quadratic splines, one pass a layer in either direction.
 
     ```
-    x[:d] = u[:d]     x[i] = spline(u[i]; network(u[:d])[i])     i > d = D // 2, permuted between layers
+    x[:d] = u[:d]     x[i] = spline(u[i]; network(u[:d])[i])     i > d = D // 2, reversed between layers
     ```
 
     Of the chains here the most flexible for its depth: the one to try first on data in a few dimensions.

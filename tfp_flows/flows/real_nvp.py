@@ -18,7 +18,7 @@ def real_nvp(
     activation: str = "silu",
     context_size: int = 0,
     batch_norm: bool = False,
-    permutation: str | Sequence[Sequence[int]] = "random",
+    permutation: str | Sequence[Sequence[int]] = "reverse",
     log_scale_bound: float = 5.0,
     seed: int | None = None,
     dtype: str = "float32",
@@ -26,7 +26,7 @@ def real_nvp(
     """RealNVP: affine coupling layers, one pass a layer in either direction.
 
     ```
-    x[:d] = u[:d]     x[d:] = shift(u[:d]) + exp(log_scale(u[:d])) u[d:]     d = D // 2, permuted between layers
+    x[:d] = u[:d]     x[d:] = shift(u[:d]) + exp(log_scale(u[:d])) u[d:]     d = D // 2, reversed between layers
     ```
 
     Args:

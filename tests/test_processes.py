@@ -1,0 +1,75 @@
+"""What needs a process of its own: the tests of training under tf_keras, several devices, the cost of an import."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=os.environ | environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done
+
+
+@pytest.mark.slow
+def test_training_under_tf_keras():
+    done = run(
+        "-c",
+        "import pytest, sys, tensorflow as tf; assert tf.keras.__version__.startswith('2.'), tf.keras.__version__;"
+        "sys.exit(pytest.main(['-n', '0', '-p', 'no:cacheprovider', 'tests/test_training.py', 'tfp_flows/training']))",
+        TF_USE_LEGACY_KERAS="1",
+    )
+    assert " passed" in done.stdout
+
+
+MIRRORED = """
+import numpy as np, tensorflow as tf
+import tfp_flows as tff
+cpu, = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+x = tff.datasets.gaussian().sample(400, seed=0)
+with strategy.scope():
+    flow = tff.real_nvp(event_size=2, num_layers=2, hidden_units=(8,), batch_norm=True, seed=0)
+assert strategy.num_replicas_in_sync == 2
+history = tff.fit(flow, x, strategy=strategy, epochs=3, batch_size=40, verbose=False).history
+assert history["nll"][-1] < history["nll"][0], history
+alone = tff.real_nvp(event_size=2, num_layers=2, hidden_units=(8,), seed=0)
+try:
+    tff.fit(alone, x, strategy=strategy, epochs=1, verbose=False)
+except tff.InputError as error:
+    assert "strategy.scope()" in str(error)
+else:
+    raise SystemExit("a flow built outside the strategy was trained")
+with tf.device("CPU:1"):
+    placed = tff.nice(event_size=2, num_layers=2, hidden_units=(8,), seed=0)
+    tff.fit(placed, x, epochs=1, verbose=False)
+assert {v.device[-5:] for v in placed.variables} == {"CPU:1"}
+"""
+
+
+@pytest.mark.parametrize("legacy", ["0", "1"])
+@pytest.mark.slow
+def test_several_devices(legacy):
+    run("-c", MIRRORED, TF_USE_LEGACY_KERAS=legacy)
+
+
+def test_import_brings_in_nothing_heavy():
+    run("-c", "import sys, tfp_flows; assert not {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules)")
+
+
+def test_help_brings_in_no_tensorflow():
+    run(
+        "-c",
+        "import sys, typer.testing, tfp_flows.cli as c\n"
+        "for words in (['--help'], ['train', '--help'], ['points', '--help']):\n"
+        "    result = typer.testing.CliRunner().invoke(c.app, words); assert result.exit_code == 0, result\n"
+        "assert not {'tensorflow', 'keras', 'matplotlib', 'numpy'} & set(sys.modules)",
+    )

@@ -1,0 +1,244 @@
+"""fit and FlowModel, on whichever Keras this process has: test_processes.py runs this file again under tf_keras."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import make_small, scramble
+
+import tfp_flows as tff
+
+QUICK = {"verbose": False, "jit_compile": False, "epochs": 3, "batch_size": 64}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return tff.datasets.gaussian().sample(600, seed=0)
+
+
+def test_reaches_the_entropy_of_a_gaussian():
+    law = tff.datasets.gaussian()
+    flow = tff.mlp(event_size=2, num_layers=2, seed=0)
+    history = tff.fit(flow, law, epochs=8, steps_per_epoch=40, batch_size=500, learning_rate=1e-2, verbose=False)
+    x = law.sample(20_000, seed=9)
+    gap = np.mean(law.log_prob(x) - flow.log_prob(x).numpy())  # KL, with the entropy's own noise taken out
+    assert -0.002 < gap < 0.02
+    assert history.history["val_gap"][-1] == pytest.approx(history.history["val_nll"][-1] - law.entropy, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["array", "tensor", "list", "frame", "stream", "batches"])
+def test_takes_rows_from_anywhere(kind, rows):
+    import pandas
+
+    x = {
+        "array": lambda: rows,
+        "tensor": lambda: tf.constant(rows),
+        "list": lambda: rows[:80].tolist(),
+        "frame": lambda: pandas.DataFrame(rows, columns=["a", "b"]),
+        "stream": lambda: tf.data.Dataset.from_tensor_slices(rows).repeat().batch(64),
+        "batches": lambda: tf.data.Dataset.from_tensor_slices((rows,)).batch(64, drop_remainder=True),
+    }[kind]()
+    flow = make_small("nice", 2)
+    before = float(-tf.reduce_mean(flow.log_prob(rows)))
+    history = tff.fit(flow, x, **QUICK, steps_per_epoch=9 if kind == "stream" else None)
+    assert float(-tf.reduce_mean(flow.log_prob(rows))) < before
+    assert len(history.history["nll"]) == 3
+    assert ("val_nll" in history.history) == (kind not in ("stream", "batches"))
+
+
+def test_context_is_learnt(rng):
+    c = rng.uniform(-2, 2, size=(2000, 1))
+    x = 3.0 * c + rng.normal(size=(2000, 1))
+    flow = tff.maf(event_size=1, context_size=1, num_layers=1, hidden_units=(16,), seed=0)
+    tff.fit(flow, x, context=c, verbose=False, epochs=30, batch_size=200, learning_rate=1e-2, jit_compile=False)
+    means = flow.sample(4000, context=[[-1.0], [1.5]], seed=0).numpy().mean(axis=0)[:, 0]
+    np.testing.assert_allclose(means, [-3.0, 4.5], atol=0.25)
+
+
+def test_rows_of_weight_zero_do_not_count(rng):
+    x = np.concatenate([rng.normal(-5, 1, size=(300, 1)), rng.normal(5, 1, size=(300, 1))])
+    weight = np.repeat([1.0, 0.0], 300)
+    flow = tff.mlp(event_size=1, num_layers=2, seed=0)
+    tff.fit(flow, x, sample_weight=weight, **QUICK)
+    assert flow.sample(500, seed=0).numpy().max() < 2.0
+
+
+def test_best_weights_are_restored_by_value(rows):
+    """Trap 11: a copy of a distribution shares its variables and keeps nothing."""
+    flow = make_small("maf", 2)
+    history = tff.fit(
+        flow,
+        rows[:400],
+        validation_data=rows[400:],
+        verbose=False,
+        epochs=8,
+        batch_size=50,
+        learning_rate=0.3,
+        schedule="constant",
+        clip_norm=None,
+        jit_compile=False,
+    ).history["val_nll"]
+    assert np.argmin(history) < len(history) - 1, "the last epoch is the best: this test tests nothing"
+    assert -flow.log_prob(rows[400:]).numpy().mean() == pytest.approx(min(history), abs=1e-4)
+
+
+def test_stops_after_epochs_without_improvement(rows):
+    optimizer = tf.keras.optimizers.SGD(0.0)
+    history = tff.fit(make_small("nice", 2), rows, optimizer=optimizer, patience=2, **(QUICK | {"epochs": 20}))
+    assert len(history.history["nll"]) == 3
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_last_good_weights(rows):
+    flow = make_small("maf", 2)
+
+    class Blow(tf.keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                for variable in flow.trainable_variables:
+                    variable.assign(variable * math.nan)
+
+    with pytest.raises(tff.DivergenceError, match="loss was nan in epoch 2: the weights of epoch 1 are restored"):
+        tff.fit(flow, rows, callbacks=[Blow()], **QUICK)
+    assert np.isfinite(flow.log_prob(rows)).all()
+
+
+def test_an_interrupt_leaves_the_best_weights_and_the_history(rows):
+    flow = make_small("nice", 2)
+
+    class Interrupt(tf.keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(tff.TrainingInterrupted) as stop:
+        tff.fit(flow, rows[:500], validation_data=rows[500:], callbacks=[Interrupt()], **QUICK)
+    history = stop.value.history.history["val_nll"]
+    assert len(history) == 2
+    assert -flow.log_prob(rows[500:]).numpy().mean() == pytest.approx(min(history), abs=1e-4)
+    assert isinstance(stop.value, KeyboardInterrupt)
+
+
+def test_reproducible_by_seed(rows):
+    results = []
+    for seed in (0, 0, 1):
+        flow = make_small("real_nvp", 2)
+        tff.fit(flow, rows, seed=seed, **QUICK)
+        results.append(flow.log_prob(rows[:5]).numpy())
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-5)
+    assert np.all(results[0] != results[2])
+
+
+def test_statistics_come_from_the_training_rows(rows):
+    """Trap 15, and DESIGN's rule that log_prob is in the data's units: no scaling by hand."""
+    flow = make_small("real_nvp", 2)
+    tff.fit(flow, 1000.0 * rows, validation_split=0.0, **QUICK)
+    np.testing.assert_allclose(flow.layers[0].scale, 1000.0 * rows.std(axis=0), rtol=1e-3)
+    held = [v.numpy() for v in flow.variables]
+    flow.set_batch_norm(1000.0 * rows)
+    for mine, whole in zip(held, flow.variables, strict=True):
+        if "batch_norm" in whole.name and not whole.trainable:
+            assert np.isfinite(mine).all()
+            assert np.any(mine != 0.0)
+
+
+def test_batch_norm_statistics_are_set_before_weights_are_kept(rows):
+    flow = make_small("real_nvp", 2)
+    tff.fit(flow, rows, validation_data=rows, **QUICK)
+    kept = [layer.mean.numpy() for layer in flow.layers if isinstance(layer, tff.bijectors.BatchNorm)]
+    flow.set_batch_norm(rows)
+    again = [layer.mean.numpy() for layer in flow.layers if isinstance(layer, tff.bijectors.BatchNorm)]
+    np.testing.assert_allclose(kept, again, atol=1e-5)
+
+
+def test_a_second_fit_goes_on_from_the_first(rows):
+    flow = make_small("nice", 2)
+    tff.fit(flow, rows, **QUICK)
+    loc = flow.layers[0].loc.numpy()
+    tff.fit(flow, rows + 1.0, **QUICK)
+    np.testing.assert_array_equal(flow.layers[0].loc, loc)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_doubles_train_too(rows, jit_compile):
+    flow = make_small("nsf_coupling", 2, dtype="float64")
+    history = tff.fit(flow, rows, **(QUICK | {"jit_compile": jit_compile}))
+    assert history.history["nll"][-1] < history.history["nll"][0]
+
+
+def test_iaf_warns_that_its_density_is_sequential(rows):
+    """Trap 19."""
+    with pytest.warns(UserWarning, match="2 passes of the network in each of its 2 layers.*maf is the faster"):
+        tff.fit(make_small("iaf", 2), rows, **(QUICK | {"epochs": 1}))
+
+
+@pytest.mark.parametrize("name", ["maf", "iaf"])
+def test_flow_model_trains_through_plain_keras(name, rows):
+    """Traps 8 and 9: Keras 3 sees no variables in a tf.Module, and a while loop breaks its functional models."""
+    flow = make_small(name, 2)
+    model = tff.FlowModel(flow, entropy=0.0)
+    assert isinstance(model, tf.keras.Model)
+    assert len(model.trainable_variables) == len(flow.trainable_variables) > 0
+    model.compile(tf.keras.optimizers.Adam(1e-2), jit_compile=False)
+    before = [v.numpy() for v in flow.trainable_variables]
+    history = model.fit(rows, epochs=3, batch_size=100, validation_split=0.2, verbose=0).history
+    assert set(history) == {"nll", "gap", "val_nll", "val_gap"}
+    assert history["nll"][-1] < history["nll"][0]
+    assert any(np.any(v.numpy() != b) for v, b in zip(flow.trainable_variables, before, strict=True))
+    np.testing.assert_allclose(
+        model.evaluate(rows, verbose=0, return_dict=True)["nll"], -flow.log_prob(rows).numpy().mean(), rtol=1e-4
+    )
+    np.testing.assert_allclose(model(rows), flow.log_prob(rows), rtol=1e-4)
+
+
+def test_nothing_to_train_is_refused(rows):
+    flow = tff.Flow([tff.bijectors.Standardize(2)], event_size=2)
+    with pytest.raises(tff.InputError, match="no trainable variables"):
+        tff.fit(flow, rows, **QUICK)
+
+
+def test_a_variable_that_the_density_ignores_is_refused(rows):
+    flow = make_small("nice", 2)
+    flow.idle = tf.Variable(1.0, name="idle")
+    with pytest.raises(tff.InputError, match="does not depend on idle"):
+        tff.fit(flow, rows, **QUICK)
+
+
+def test_validation_counts_every_row_once():
+    """Batches are padded to one size; the padding must not count, nor any row be lost."""
+    from tfp_flows.training.rows import Rows, batches_of
+
+    x = np.arange(23, dtype="float32")[:, None]
+    batches = list(batches_of(Rows(x), 5))
+    assert {tuple(b[0].shape) for b in batches} == {(5, 1)}
+    kept = np.concatenate([b[0].numpy()[b[2].numpy() > 0] for b in batches])
+    np.testing.assert_array_equal(kept, x)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": np.zeros([10, 3])}, "3 columns"),
+        ({"x": np.array([[1.0, np.nan]] * 5)}, "nan"),
+        ({"x": np.ones([10, 2])}, "constant"),
+        ({"x": np.ones([1, 2])}, "row"),
+        ({"x": [["a", "b"]] * 3}, "'a'"),
+        ({"context": np.zeros([5, 1])}, "context"),
+        ({"sample_weight": np.ones(5)}, "sample_weight must have a row for each of the 600 rows"),
+        ({"sample_weight": -np.ones(600)}, "sample_weight must be at least 0"),
+        ({"epochs": 0}, "epochs must be an integer of at least 1; got 0"),
+        ({"batch_size": 2.5}, "batch_size must be an integer of at least 1; got 2.5"),
+        ({"validation_split": 1.0}, "validation_split must be at least 0 and below 1; got 1.0"),
+        ({"schedule": "linear"}, "schedule must be 'cosine' or 'constant'; got 'linear'"),
+        ({"x": tf.data.Dataset.range(3).repeat()}, "steps_per_epoch is needed"),
+        ({"x": tff.datasets.banana(), "context": np.zeros([5, 1])}, "rows in memory"),
+    ],
+)
+def test_bad_input_is_refused_and_nothing_is_trained(change, message, rows):
+    flow = scramble(make_small("nice", 2))
+    before = [v.numpy() for v in flow.variables]
+    arguments = {"x": rows, **QUICK} | change
+    with pytest.raises(tff.InputError, match=message):
+        tff.fit(flow, arguments.pop("x"), **arguments)
+    for variable, value in zip(flow.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
