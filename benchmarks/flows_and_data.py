@@ -34,9 +34,7 @@ RUNS = {
         for flow in ("maf", "real_nvp", "planar", "mlp")
         for rate in (1e-3, 3e-3, 1e-2)
     },
-    **{
-        f"bins {bins}": ("nsf_coupling", {"num_bins": bins}, "siggraph", {"epochs": 30}) for bins in (16, 32, 64, 128)
-    },
+    **{f"bins {bins}": ("nsf_coupling", {"num_bins": bins}, "siggraph", {"epochs": 30}) for bins in (16, 32, 64, 128)},
     **{
         f"layers {layers}": ("nsf_coupling", {"num_layers": layers}, "siggraph", {"epochs": 30})
         for layers in (2, 3, 4, 6)
@@ -50,6 +48,7 @@ RUNS = {
 
 
 def run(flow_name: str, options: dict, data: str, fit_options: dict, seed: int = 0) -> dict:
+    """One line of the table."""
     law = tff.datasets.make(data)
     flow = tff.make(flow_name, event_size=2, seed=seed, **options)
     fit_options = {"batch_size": 1000, "learning_rate": 3e-3} | fit_options

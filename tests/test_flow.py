@@ -122,7 +122,9 @@ def test_a_sum_of_weights_that_break_the_mask_cannot_break_the_order(rng):
         shift = made(x)[..., 0]
     jacobian = tape.batch_jacobian(shift, x, experimental_use_pfor=False).numpy()
     assert (np.triu(jacobian) == 0).all()
-    assert (jacobian.transpose(1, 2, 0)[np.tril_indices(4, -1)] != 0).all(), "an output ignores an input that comes before it"
+    assert (jacobian.transpose(1, 2, 0)[np.tril_indices(4, -1)] != 0).all(), (
+        "an output ignores an input that comes before it"
+    )
 
 
 @pytest.mark.parametrize("name", list(SMALL))

@@ -54,8 +54,8 @@ def train(
     data: Data = "siggraph",
     out: Annotated[Path | None, typer.Option(help="Run folder to make; by default a new one below runs/.")] = None,
     epochs: Annotated[int, typer.Option(help="Rounds of training at most.")] = 60,
-    batch_size: Annotated[int, typer.Option(help="Rows of a step.")] = 1000,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam, at the start of a cosine decay.")] = 3e-3,
+    batch_size: Annotated[int, typer.Option(help="Rows of a step.")] = 500,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam, at the start of a cosine decay.")] = 5e-3,
     patience: Annotated[int, typer.Option(help="Epochs without improvement before training stops.")] = 20,
     num_layers: Annotated[int | None, typer.Option(help="Layers of the chain.")] = None,
     hidden_units: Annotated[str | None, typer.Option(help="Hidden layers of each network, as in 64,64.")] = None,
@@ -177,7 +177,9 @@ def points(
     font: Annotated[Path | None, typer.Option(help="Font file; by default Blender's own.")] = None,
     size: Annotated[float, typer.Option(help="Size of the text.")] = 1.0,
     resolution: Annotated[int, typer.Option(help="Steps of a curve between two control points.")] = 12,
-    decimate: Annotated[float, typer.Option(help="Part of the triangles to keep, above 0 and at most 1.")] = 0.2,
+    decimate: Annotated[
+        float, typer.Option(help="Part of the triangles to keep, above 0 and at most 1; straight letters need 1.")
+    ] = 0.2,
     points_per_triangle: Annotated[int, typer.Option(help="Points in every triangle.")] = 100,
     points_by_area: Annotated[int | None, typer.Option(help="Points in all, uniform by area, instead.")] = None,
     seed: Seed = 0,

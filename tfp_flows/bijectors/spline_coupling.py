@@ -50,7 +50,7 @@ class SplineCoupling(RealNVP):
     Source: Durkan et al., Neural Spline Flows, arXiv:1906.04032.
     """
 
-    def __init__(self, num_masked: int, network: Callable, *, interval: float = 4.0, name: str | None = None) -> None:
+    def __init__(self, num_masked: int, network: Callable, *, interval: float = 3.0, name: str | None = None) -> None:
         super().__init__(num_masked=num_masked, bijector_fn=_Splines(network, interval), name=name or "spline_coupling")
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tfp_flows.bijectors import SplineCoupling
+from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.flows.chain import build_chain, check_coupling
 from tfp_flows.networks import MLP
@@ -13,14 +14,14 @@ __all__ = ["nsf_coupling"]
 def nsf_coupling(
     event_size: int,
     *,
-    num_layers: int = 3,
+    num_layers: int = 4,
     hidden_units: Sequence[int] = (64, 64),
     activation: str = "silu",
     context_size: int = 0,
     batch_norm: bool = False,
     permutation: str | Sequence[Sequence[int]] = "reverse",
     num_bins: int = 64,
-    interval: float = 4.0,
+    interval: float = 3.0,
     seed: int | None = None,
     dtype: str = "float32",
 ) -> Flow:
@@ -60,6 +61,8 @@ def nsf_coupling(
     """
     options = dict(locals())
     check_coupling("nsf_coupling", event_size)
+    if not 2 <= num_bins <= 500:
+        raise InputError(f"num_bins must be from 2 to 500; got {num_bins!r}.")
     num_masked = event_size // 2
 
     def layer(i: int, seed: int) -> SplineCoupling:

@@ -104,6 +104,7 @@ def fit(
         parts = validation_data if isinstance(validation_data, tuple) else (validation_data,)
         checked = check_rows(*(*parts, None, None)[:3], event_size=flow.event_size, dtype=dtype, purpose="score")
         source = source._replace(validation=checked)
+    _check_strategy(flow, strategy)
     _prepare(flow, source)
     _warn_if_sequential(flow)
     total_steps = epochs * source.steps
@@ -185,6 +186,11 @@ def _prepare(flow: Flow, source: Source) -> None:
     for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
         if gradient is None:
             raise InputError(f"the log-probability does not depend on {variable.name}: it would never be trained.")
+
+
+def _check_strategy(flow: Flow, strategy: tf.distribute.Strategy | None) -> None:
+    if strategy and not all(strategy.extended.variable_created_in_scope(v) for v in flow.trainable_variables):
+        raise InputError(f"{flow.name} was not built under strategy.scope(): its variables live on one device only.")
 
 
 def _warn_if_sequential(flow: Flow) -> None:

@@ -1,0 +1,196 @@
+"""Each layer alone: its law, its edges, and what it refuses."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_flows as tff
+from tfp_flows import bijectors, networks
+
+tfb = tfp.bijectors
+
+
+def test_masked_autoregressive_flow_is_a_drop_in_for_tfps(rng):
+    made = networks.MADE(3, hidden_units=(8,), seed=0, dtype="float64")
+    for variable in made.trainable_variables:
+        variable.assign_add(rng.normal(0, 0.3, variable.shape))
+    mine, theirs = bijectors.MaskedAutoregressiveFlow(made), tfb.MaskedAutoregressiveFlow(made)
+    assert isinstance(mine, tfb.MaskedAutoregressiveFlow)
+    x = tf.constant(rng.normal(size=(5, 3)))
+    np.testing.assert_allclose(mine.forward(x), theirs.forward(x), atol=1e-12)
+    np.testing.assert_allclose(mine.inverse(tf.identity(x)), theirs.inverse(tf.identity(x)), atol=1e-12)
+    np.testing.assert_allclose(
+        mine.inverse_log_det_jacobian(tf.identity(x), 1), theirs.inverse_log_det_jacobian(tf.identity(x), 1), atol=1e-12
+    )
+
+
+def test_masked_autoregressive_flow_takes_a_foreign_network(rng):
+    layer = bijectors.MaskedAutoregressiveFlow(lambda y: (tf.zeros_like(y), tf.ones_like(y)), is_constant_jacobian=True)
+    x = tf.constant(rng.normal(size=(5, 3)))
+    np.testing.assert_allclose(layer.forward(x), np.e * x.numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("num_masked", [1, 2, -1, -3])
+def test_real_nvp_is_a_drop_in_for_tfps(num_masked, rng):
+    stays = abs(num_masked)
+    network = networks.ShiftAndLogScale(networks.MLP(stays, 4 - stays, seed=0, dtype="float64"))
+    for variable in network.trainable_variables:
+        variable.assign_add(rng.normal(0, 0.3, variable.shape))
+    mine = bijectors.RealNVP(num_masked=num_masked, shift_and_log_scale_fn=network)
+    theirs = tfb.RealNVP(num_masked=num_masked, shift_and_log_scale_fn=network)
+    x = tf.constant(rng.normal(size=(5, 4)))
+    for name in ("forward", "inverse"):
+        np.testing.assert_allclose(getattr(mine, name)(x), getattr(theirs, name)(x), atol=1e-12)
+    for name in ("forward_log_det_jacobian", "inverse_log_det_jacobian"):
+        np.testing.assert_allclose(getattr(mine, name)(x, 1), getattr(theirs, name)(x, 1), atol=1e-12)
+
+
+def test_one_evaluation_of_the_network_gives_value_and_log_det(rng):
+    calls = []
+
+    class Counting(networks.MLP):
+        def __call__(self, x, **kwargs):
+            calls.append(x)
+            return super().__call__(x, **kwargs)
+
+    layer = bijectors.RealNVP(num_masked=1, shift_and_log_scale_fn=networks.ShiftAndLogScale(Counting(1, 2, seed=0)))
+    y = tf.constant(rng.normal(size=(5, 3)), tf.float32)
+    x = layer.inverse(y)
+    layer.inverse_log_det_jacobian(y, 1)
+    layer.forward_log_det_jacobian(x, 1)
+    assert len(calls) == 1
+
+
+def test_spline_agrees_with_tfps(rng):
+    network = networks.MLP(1, 1, params=3 * 8 - 1, seed=0, dtype="float64")
+    for variable in network.trainable_variables:
+        variable.assign_add(rng.normal(0, 1.0, variable.shape))
+    layer = bijectors.SplineCoupling(1, network, interval=3.0)
+    spline = layer._bijector_fn(tf.constant(rng.normal(size=(100, 1))), 1)
+    theirs = tfb.RationalQuadraticSpline(spline.bin_widths, spline.bin_heights, spline.knot_slopes, range_min=-3.0)
+    x = tf.constant(rng.uniform(-4, 4, size=(100, 1)))
+    for name in ("forward", "inverse"):
+        np.testing.assert_allclose(getattr(spline, name)(x), getattr(theirs, name)(x), atol=1e-10)
+    for name in ("forward_log_det_jacobian", "inverse_log_det_jacobian"):
+        np.testing.assert_allclose(getattr(spline, name)(x, 0), getattr(theirs, name)(x, 0), atol=1e-9)
+
+
+def test_spline_is_the_identity_far_outside_and_its_gradients_are_finite(rng):
+    network = networks.MLP(1, 1, params=3 * 64 - 1, seed=0)
+    for variable in network.trainable_variables:
+        variable.assign_add(tf.constant(rng.normal(0, 1.0, variable.shape), tf.float32))
+    layer = bijectors.SplineCoupling(1, network)
+    edges = np.array([3.0, -3.0, np.nextafter(np.float32(3), 0), 5.0, -1e4, 1e20, -1e20], "float32")
+    y = tf.constant(np.stack([np.linspace(-1, 1, len(edges)), edges], axis=1), tf.float32)
+    with tf.GradientTape() as tape:
+        x = layer.inverse(y)
+        total = tf.reduce_sum(layer.inverse_log_det_jacobian(y, 1)) + tf.reduce_sum(x[:4])
+    np.testing.assert_allclose(x[:, 1], edges, rtol=1e-5)
+    for gradient in tape.gradient(total, layer.trainable_variables):
+        assert np.isfinite(gradient).all()
+
+
+def test_planar_keeps_its_constraint_for_any_parameters(rng):
+    """Trap 17: dividing by |w| in place of |w|^2 lets w.v fall below -1, where there is no inverse."""
+    for scale in (0.01, 1.0, 10.0):
+        layer = bijectors.Planar(3, rng=rng, dtype="float64")
+        for variable in layer.trainable_variables:
+            variable.assign(rng.normal(0, scale, variable.shape))
+        v, slope = layer._constrained()
+        assert float(tf.reduce_sum(v * layer.w)) == pytest.approx(float(slope), abs=1e-9)
+        assert float(slope) >= -1.0
+        w, v0 = layer.w.numpy(), layer.v0.numpy()
+        assert float(slope) == pytest.approx(-1.0 + np.log1p(np.exp(w @ v0)), rel=1e-9)
+        x = 100.0 * rng.normal(size=(50, 3))
+        np.testing.assert_allclose(layer.forward(tf.identity(layer.inverse(x))), x, atol=1e-9 * max(1.0, scale))
+
+
+def test_planar_inverse_has_the_gradients_of_finite_differences(rng):
+    """The root is solved for, yet a planar flow trains by maximum likelihood: so the solver needs derivatives."""
+    layer = bijectors.Planar(2, rng=rng, dtype="float64")
+    x = tf.constant(rng.normal(size=(4, 2)))
+
+    def loss():
+        y = tf.identity(x)
+        return tf.reduce_sum(layer.inverse(y) ** 2) + tf.reduce_sum(layer.inverse_log_det_jacobian(y, 1))
+
+    with tf.GradientTape() as tape:
+        value = loss()
+    for variable, gradient in zip(
+        layer.trainable_variables, tape.gradient(value, layer.trainable_variables), strict=True
+    ):
+        start = variable.numpy()
+        for index in np.ndindex(start.shape):
+            step = np.zeros_like(start)
+            step[index] = 1e-6
+            variable.assign(start + step)
+            up = loss()
+            variable.assign(start - step)
+            slope = (up - loss()) / 2e-6
+            variable.assign(start)
+            assert float(gradient[index]) == pytest.approx(float(slope), abs=1e-6)
+
+
+def test_batch_norm_normalises_the_batch_in_training(rng):
+    layer = bijectors.BatchNorm(2, dtype="float64")
+    x = 3.0 + 5.0 * rng.normal(size=(200, 2))
+    u = layer.inverse(x, training=True).numpy()
+    np.testing.assert_allclose(u.mean(axis=0), 0.0, atol=1e-9)
+    np.testing.assert_allclose(u.std(axis=0), 1.0, atol=1e-5)
+    np.testing.assert_allclose(layer.inverse(x), x / np.sqrt(1 + layer.epsilon))
+
+
+def test_batch_norm_of_one_row_does_not_explode_at_test_time():
+    """Trap 15."""
+    layer = bijectors.BatchNorm(2)
+    layer.set_statistics(tf.constant([[0.0, 0.0], [2.0, 4.0]]))
+    u = layer.inverse(tf.constant([[1.0, 2.0]]))
+    np.testing.assert_allclose(u, [[0.0, 0.0]], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: bijectors.LeakyReLU(0.0), "alpha must be positive.*got 0.0"),
+        (lambda: bijectors.SplineCoupling(1, networks.MLP(1, 1, params=5), interval=-1.0), "interval must be positive"),
+        (lambda: bijectors.SplineCoupling(1, networks.MLP(1, 1, params=4)), "must be 3 K - 1.*got 4"),
+        (lambda: networks.MADE(3, order="sideways"), "order must be one of.*got 'sideways'"),
+        (lambda: networks.MADE(3, order=[1, 1, 2]), r"permutation of 1..3; got \[1, 1, 2\]"),
+        (lambda: networks.MADE(3)(tf.ones([1, 3]), tf.ones([1, 2])), "must have 0 columns.*got 2"),
+        (lambda: networks.MLP(3, 1, context_size=2)(tf.ones([1, 3])), "must have 2 columns.*got 0"),
+        (lambda: networks.MADE(3, params=0), "params must be an integer of at least 1; got 0"),
+    ],
+)
+def test_bad_arguments_are_refused(build, message):
+    with pytest.raises(tff.InputError, match=message):
+        build()
+
+
+@pytest.mark.parametrize("order", ["right-to-left", "random", [2, 3, 1]])
+def test_made_respects_any_order(order, rng):
+    made = networks.MADE(3, hidden_units=(7, 5), order=order, seed=1, dtype="float64")
+    for variable in made.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    x = tf.constant(rng.normal(size=(2, 3)))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        shift = made(x)[..., 0]
+    jacobian = tape.batch_jacobian(shift, x, experimental_use_pfor=False).numpy()[0]
+    degrees = np.asarray(made.order)
+    np.testing.assert_array_equal(jacobian != 0, degrees[:, None] > degrees[None, :])
+
+
+def test_made_is_exchangeable_with_tfps_network():
+    made = networks.MADE(3, params=2, hidden_units=(8,))
+    theirs = tfb.AutoregressiveNetwork(params=2, event_shape=[3], hidden_units=[8])
+    assert made(tf.ones([5, 3])).shape == theirs(tf.ones([5, 3])).shape == (5, 3, 2)
+    assert made(tf.ones([4, 5, 3])).shape == (4, 5, 3, 2)
+
+
+def test_default_activations_are_not_linear(rng):
+    """Trap 6: TFP's default activation is None, so its default network is linear."""
+    made = networks.MADE(2, seed=0, dtype="float64")
+    made.trainable_variables[0].assign_add(rng.normal(size=made.trainable_variables[0].shape))
+    shift = [made(tf.constant([[x, 0.0]], tf.float64))[0, 1, 0].numpy() for x in (-2.0, 0.0, 2.0)]
+    assert shift[0] + shift[2] != pytest.approx(2 * shift[1], rel=1e-3)

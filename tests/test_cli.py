@@ -1,0 +1,152 @@
+"""The command: what it leaves, what it prints, and how it refuses."""
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+
+import tfp_flows as tff
+from tfp_flows import cli
+
+FAST = ["--epochs", "2", "--steps-per-epoch", "5", "--num-layers", "2"]
+
+
+def call(*words) -> int:
+    """Exit status of `tfp-flows WORDS`."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+        patch.setattr(sys, "argv", ["tfp-flows", *map(str, words)])
+        cli.main()
+        sys.exit(0)
+    return stop.value.code or 0
+
+
+def run(capsys, *words) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr."""
+    return call(*words), *capsys.readouterr()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "moons"
+    assert call("train", "--flow", "nice", "--data", "two_moons", *FAST, "--out", folder) == 0
+    return folder
+
+
+def test_train_leaves_a_run_folder(trained):
+    assert {p.name for p in trained.iterdir()} == {
+        "config.json",
+        "weights.npz",
+        "metrics.json",
+        "history.csv",
+        "figures",
+    }
+    assert {p.stem for p in (trained / "figures").iterdir()} == {"samples", "density", "layers", "loss"}
+    metrics = json.loads((trained / "metrics.json").read_text())
+    law = tff.datasets.two_moons()
+    assert metrics["gap"] == pytest.approx(metrics["nll"] - law.entropy)
+    assert metrics["nll"] == pytest.approx(-tff.load(trained).log_prob(law.split(0).test).numpy().mean(), rel=1e-4)
+    assert metrics["epochs"] == 2
+    assert (trained / "history.csv").read_text().splitlines()[0] == "epoch,gap,nll,val_gap,val_nll"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npy", "npz"])
+def test_sample_then_score(trained, tmp_path, capsys, suffix):
+    rows, scores = tmp_path / f"rows.{suffix}", tmp_path / f"scores.{suffix}"
+    status, out, _ = run(capsys, "sample", trained, "-n", 50, "--out", rows, "--seed", 4)
+    assert (status, "50 rows" in out) == (0, True)
+    np.testing.assert_array_equal(tff.datasets.read_rows(rows).astype("float32"), tff.load(trained).sample(50, seed=4))
+    status, out, _ = run(capsys, "score", trained, "--data", rows, "--out", scores)
+    expected = tff.load(trained).log_prob(tff.datasets.read_rows(rows)).numpy()
+    assert status == 0
+    assert f"NLL {-expected.mean():.4f}" in out
+    np.testing.assert_allclose(tff.datasets.read_rows(scores)[:, 0], expected, rtol=1e-5)
+
+
+def test_score_of_a_known_law_prints_the_gap(trained, capsys):
+    status, out, _ = run(capsys, "score", trained, "--data", "two_moons")
+    assert status == 0
+    assert "gap to the entropy" in out
+
+
+def test_plot_draws_the_figures_again(trained, capsys):
+    before = {p.name: p.read_bytes() for p in (trained / "figures").iterdir()}
+    for path in (trained / "figures").iterdir():
+        path.unlink()
+    assert run(capsys, "plot", trained)[0] == 0
+    assert {p.name for p in (trained / "figures").iterdir()} == set(before)
+
+
+def test_train_on_a_file_of_ones_own(tmp_path, capsys, rng):
+    data = tmp_path / "mine.csv"
+    tff.datasets.write_rows(data, rng.normal(size=(300, 3)), header=["a", "b", "c"])
+    words = ["train", "--flow", "maf", "--data", data, "--out", tmp_path / "run", *FAST, "--hidden-units", "8,8"]
+    status, out, _ = run(capsys, *words)
+    assert status == 0
+    assert "on 30 held-out rows" in out
+    assert tff.load(tmp_path / "run").event_size == 3
+    status, _, err = run(capsys, "score", tmp_path / "run", "--data", "two_moons")
+    assert status == 2
+    assert "expected 3" in err or "3 columns" in err
+
+
+def test_list_names_everything(capsys):
+    status, out, _ = run(capsys, "list")
+    assert status == 0
+    assert all(name in out for name in [*tff.flows.names(), *tff.datasets.names()])
+
+
+def test_an_interrupt_leaves_a_usable_run(tmp_path, capsys, monkeypatch):
+    import tensorflow as tf
+
+    from tfp_flows.training import callbacks
+
+    class Interrupting(callbacks.ProgressBar):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["tfp_flows.training.fit"], "ProgressBar", Interrupting)
+    status, out, _ = run(capsys, "train", "--flow", "nice", "--data", "gaussian", *FAST, "--out", tmp_path / "run")
+    assert status == 130
+    assert "Interrupted" in out
+    assert np.isfinite(tff.load(tmp_path / "run").log_prob(tf.zeros(2)))
+    assert (tmp_path / "run" / "metrics.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "--flow", "glow"], "flow must be one of maf"),
+        (["train", "--data", "moons"], "--data must be one of siggraph, two_moons"),
+        (["train", "--data", "nowhere.csv"], "nowhere.csv"),
+        (["train", "--device", "TPU:9"], "--device must be one of CPU:0"),
+        (["train", "--hidden-units", "64x64"], "--hidden-units must be integers.*'64x64'"),
+        (["train", "--epochs", "0"], "epochs must be an integer of at least 1; got 0"),
+        (["train", "--flow", "mlp", "--hidden-units", "8"], "mlp takes the options"),
+        (["train", "--out", "FILE"], "--out must be a folder"),
+        (["train", "--out", "FULL"], "--force"),
+        (["sample", "nowhere", "--out", "x.csv"], "holds no run"),
+        (["sample", "RUN", "--out", "FILE"], "exists"),
+        (["sample", "RUN", "--out", "x.txt"], "x.txt"),
+        (["score", "RUN", "--data", "nowhere.npy"], "nowhere.npy"),
+        (["plot", "nowhere"], "holds no run"),
+        (["points", " ", "--out", "x.npz"], "text"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_status_2(words, message, trained, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").write_text("mine")
+    (tmp_path / "FILE.csv").write_text("mine")
+    (tmp_path / "FULL").mkdir()
+    (tmp_path / "FULL" / "mine").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    words = [str(trained) if w == "RUN" else "FILE.csv" if (w, words[0]) == ("FILE", "sample") else w for w in words]
+    status, _, err = run(capsys, *words)
+    assert status == 2
+    lines = [line for line in err.splitlines() if line.startswith("tfp-flows: ")]
+    assert len(lines) == 1
+    assert re.search(message, lines[0])
+    assert "Traceback" not in err
+    assert sorted(tmp_path.rglob("*")) == before
