@@ -106,6 +106,16 @@ def test_planar_keeps_its_constraint_for_any_parameters(rng):
         np.testing.assert_allclose(layer.forward(tf.identity(layer.inverse(x))), x, atol=1e-9 * max(1.0, scale))
 
 
+@pytest.mark.parametrize("slope", [-0.99, 0.0, 1e-3, 3.0, 20.0])
+def test_planar_root_is_found_everywhere_also_by_xla(slope):
+    """TFP's root finder gives NaN here for some numbers once XLA has compiled it."""
+    from tfp_flows.bijectors.planar import _solve
+
+    p = np.concatenate([np.linspace(-30, 30, 200_001), [1e-8, -1e-8, 1e4]]).astype("float32")
+    root = tf.function(_solve, jit_compile=True)(tf.constant(p), tf.constant(slope, tf.float32)).numpy()
+    np.testing.assert_allclose(root + slope * np.tanh(root), p, atol=1e-5, rtol=1e-6)
+
+
 def test_planar_inverse_has_the_gradients_of_finite_differences(rng):
     """The root is solved for, yet a planar flow trains by maximum likelihood: so the solver needs derivatives."""
     layer = bijectors.Planar(2, rng=rng, dtype="float64")
@@ -173,7 +183,7 @@ def test_made_respects_any_order(order, rng):
     for variable in made.trainable_variables:
         variable.assign(rng.normal(size=variable.shape))
     x = tf.constant(rng.normal(size=(2, 3)))
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
         shift = made(x)[..., 0]
     jacobian = tape.batch_jacobian(shift, x, experimental_use_pfor=False).numpy()[0]

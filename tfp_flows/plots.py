@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tfp_flows.bijectors import Standardize
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 
@@ -45,16 +46,16 @@ def samples(flow: Flow, x: np.ndarray, *, limits: Limits | None = None, seed: in
     >>> import tfp_flows as tff
     >>> flow = tff.nice(event_size=2, num_layers=2, seed=0)
     >>> tff.plots.samples(flow, tff.datasets.banana().sample(100, seed=0))
-    <Figure size 1100x450 with 2 Axes>
+    <Figure size ... with 2 Axes>
     """
     drawn = flow.sample(len(x), seed=seed).numpy()
     if flow.event_size == 1:
-        figure, axes = _panels(1, 2, limits=None)
+        figure, axes = _panels(2, limits=None)
         edges = np.linspace(x.min(), x.max(), 81)
         for axis, rows, colour in ((axes[0], x, DATA), (axes[1], drawn, MODEL)):
             axis.hist(rows[:, 0], bins=edges, density=True, color=colour)
     else:
-        figure, axes = _panels(1, 2, limits=limits or limits_of(x))
+        figure, axes = _panels(2, limits=limits or limits_of(x))
         for axis, rows, colour in ((axes[0], x, DATA), (axes[1], drawn, MODEL)):
             _scatter(axis, rows, colour)
     axes[0].set_title(f"{len(x):,} rows of data")
@@ -85,24 +86,24 @@ def density(flow: Flow, *, limits: Limits, resolution: int = 800) -> Figure:
     >>> import tfp_flows as tff
     >>> flow = tff.nice(event_size=2, num_layers=2, seed=0)
     >>> tff.plots.density(flow, limits=((-3, 3), (-3, 3)), resolution=50)
-    <Figure size 700x450 with 2 Axes>
+    <Figure size ... with 2 Axes>
     """
     cell, log_prob = _on_grid(flow, _wider(limits, 2.0), resolution)
     total = float(np.exp(log_prob).sum() * cell)
     quarter = resolution // 4
     log_prob = log_prob[quarter : resolution - quarter, quarter : resolution - quarter]
-    figure, (axis,) = _panels(1, 1, limits=limits)
-    top = float(log_prob.max())
+    figure, (axis,) = _panels(1, limits=limits)
+    top = float(np.quantile(log_prob, 0.999))  # a few cells far above the rest would leave it grey
     image = axis.imshow(
         log_prob.T,
         origin="lower",
         extent=(*limits[0], *limits[1]),
-        vmin=top - 8.0,
+        vmin=top - 6.0,
         vmax=top,
         cmap="cividis",
         aspect=_aspect(limits),
     )
-    figure.colorbar(image, ax=axis, label="log p(x), nats", extend="min", shrink=0.8)
+    figure.colorbar(image, ax=axis, label="log p(x), nats", extend="both", shrink=0.9)
     axis.set_title(f"Density of {flow.name}; its integral over the plane is {total:.2f}")
     return figure
 
@@ -110,33 +111,37 @@ def density(flow: Flow, *, limits: Limits, resolution: int = 800) -> Figure:
 def layers(flow: Flow, *, n: int = 4000, limits: Limits | None = None, seed: int = 0) -> Figure:
     """The flow layer by layer, from latent to data: points keep the colour of the quadrant that they started in.
 
-    Permutations are not shown, as they only swap axes. The last panel has the frame `limits`, the others one of
-    their own, in the layer's own coordinates.
+    Every layer has a panel in its own coordinates, but for permutations and standardising, which only swap and
+    stretch the axes; the last row shows the samples in the data's units, in the frame `limits`.
 
     >>> import tfp_flows as tff
     >>> tff.plots.layers(tff.nice(event_size=2, num_layers=2, seed=0), n=100)
-    <Figure size 1600x400 with 5 Axes>
+    <Figure size ... with 5 Axes>
     """
     if flow.event_size < 2:
         raise InputError(f"the picture of layers needs at least two dimensions; got event_size={flow.event_size}.")
-    points = flow.distribution.sample(n, seed=seed)
+    points = flow.distribution.sample(n, seed=tf.constant([0, seed]))
     colours = QUADRANTS[2 * (points[:, 0] > 0).numpy() + (points[:, 1] > 0).numpy()]
     shown = [("latent", points)]
     for layer in reversed(flow.layers):
         points = layer.forward(tf.identity(points))
-        if isinstance(layer, tfp.bijectors.Permute):
-            continue
-        shown.append((layer.name, points))
-    shown[-1] = ("data", points)
+        if not isinstance(layer, (tfp.bijectors.Permute, Standardize)):
+            shown.append((layer.name, points))
+    frame = limits or limits_of(points.numpy())
     columns = min(len(shown), 6)
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(3.2 * columns, 3.4 * rows + 0.6), layout="constrained")
-    for i, (name, points) in enumerate(shown):
-        axis = figure.add_subplot(rows, columns, i + 1)
-        frame = limits if limits and name == "data" else _frame(points.numpy())
-        _scatter(axis, points.numpy(), colours)
-        axis.set(xlim=frame[0], ylim=frame[1], xticks=[], yticks=[], title=name)
+    heights = [1.0] * rows + [min(columns * _height(frame), 2.5)]
+    figure = Figure(figsize=(2.6 * columns, 2.6 * sum(heights) + 0.4 * (rows + 1)), layout="constrained")
+    grid = figure.add_gridspec(rows + 1, columns, height_ratios=heights)
+    for i, (name, layer_points) in enumerate(shown):
+        axis = figure.add_subplot(grid[i // columns, i % columns])
+        _scatter(axis, layer_points.numpy(), colours)
+        xlim, ylim = _frame(layer_points.numpy())
+        axis.set(xlim=xlim, ylim=ylim, xticks=[], yticks=[], title=name)
         axis.set_box_aspect(1)
+    axis = figure.add_subplot(grid[rows, :])
+    _scatter(axis, points.numpy(), colours)
+    axis.set(xlim=frame[0], ylim=frame[1], title="data", aspect=_aspect(frame))
     return figure
 
 
@@ -149,7 +154,7 @@ def loss_curve(history: Mapping[str, Sequence[float]], *, entropy: float | None 
 
     >>> import tfp_flows as tff
     >>> tff.plots.loss_curve({"nll": [2.0, 1.5], "val_nll": [2.1, 1.6]}, entropy=1.0)
-    <Figure size 700x450 with 1 Axes>
+    <Figure size ... with 1 Axes>
     """
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axis = figure.add_subplot()
@@ -179,13 +184,24 @@ def log_prob_of(flow: Flow, x: np.ndarray) -> np.ndarray:
     return np.concatenate([log_prob(tf.constant(piece)).numpy() for piece in pieces])[: len(rows)]
 
 
-def _panels(rows: int, columns: int, *, limits: Limits | None) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(11, 4.5) if columns > 1 else (7, 4.5), layout="constrained")
+def _panels(count: int, *, limits: Limits | None) -> tuple[Figure, list[Axes]]:
+    """Panels of one frame: side by side, or one above the other where the frame is wide."""
+    height = _height(limits) if limits else 0.8
+    stacked = count > 1 and height < 0.5
+    rows, columns = (count, 1) if stacked else (1, count)
+    width = 9.0 if columns == 1 else 5.5
+    figure = Figure(figsize=(width * columns, (width * height + 0.7) * rows), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis in axes:
         if limits:
             axis.set(xlim=limits[0], ylim=limits[1], aspect=_aspect(limits))
     return figure, axes
+
+
+def _height(limits: Limits) -> float:
+    """Height of a panel over its width."""
+    (left, right), (low, high) = limits
+    return (high - low) / (right - left) if _aspect(limits) == "equal" else 0.6
 
 
 def _aspect(limits: Limits) -> float | str:

@@ -57,7 +57,7 @@ def read_flow_folder(folder: str | os.PathLike) -> tuple[dict[str, Any], dict[st
     except FileNotFoundError as error:
         raise InputError(f"{folder} holds no flow: {WEIGHTS} is missing.") from error
     except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{folder} holds a flow that cannot be read: {error}.") from error
+        raise InputError(f"{folder / WEIGHTS} cannot be read: it is no archive of plain arrays.") from error
     if not isinstance(config, dict) or not isinstance(config.get("flow"), dict) or "name" not in config["flow"]:
         raise InputError(f"{folder / CONFIG} must have an object 'flow' with a 'name'.")
     return config, weights

@@ -25,15 +25,21 @@ class BatchNormStatistics(Callback):
 
     Args:
       refresh: sets the statistics; called with no arguments.
+      validates: whether there is a validation; without one, it is done when an epoch ends.
     """
 
-    def __init__(self, refresh: Callable[[], None]) -> None:
+    def __init__(self, refresh: Callable[[], None], validates: bool) -> None:
         super().__init__()
-        self._refresh = refresh
+        self._refresh, self._validates = refresh, validates
 
     def on_test_begin(self, logs: dict | None = None) -> None:
         """Before a validation."""
         self._refresh()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """When an epoch ends that has none."""
+        if not self._validates:
+            self._refresh()
 
 
 class BestWeights(Callback):

@@ -133,7 +133,9 @@ def _train(
     watch = StopWhenNotFinite()
     history = tf.keras.callbacks.History()
     bar = ProgressBar(epochs) if verbose else None
-    refresh = BatchNormStatistics(lambda: flow.set_batch_norm(source.rows.x, source.rows.context))
+    refresh = BatchNormStatistics(
+        lambda: flow.set_batch_norm(source.rows.x, source.rows.context), source.validation is not None
+    )
     needs_refresh = any(isinstance(layer, BatchNorm) for layer in flow.layers)
     validation = None if source.validation is None else batches_of(source.validation, VALIDATION_BATCH)
     try:
