@@ -11,16 +11,18 @@ class Affine(tfp.bijectors.Bijector):
     """The affine layer of the tutorial's first part, with a cheap inverse and log-det.
 
     ```
-    forward   x = shift + L U u        L unit lower triangular, U upper triangular with the diagonal exp(log_diagonal)
-    inverse   u = U^-1 L^-1 (x - shift)
+    forward   x = shift + Q L U u
+    inverse   u = U^-1 L^-1 Q' (x - shift)
+    with      Q orthogonal, L unit lower triangular, U upper triangular with the diagonal exp(log_diagonal)
     forward_log_det_jacobian(u) = sum{ log_diagonal[i] : i=1...D }, a constant
     ```
 
-    L U reaches every matrix with positive leading minors; it starts near the identity. Both directions cost O(D^2).
+    Q stays as it is drawn at the start, so that a chain of layers looks in many directions; L and U are learnt. Both
+    directions cost O(D^2) a row.
 
     Args:
       event_size: D.
-      rng: source of the start, close to the identity; None starts at it.
+      rng: source of Q; with None, Q is the identity.
       dtype: of the variables.
       name: name of the layer, and prefix of its variables' names.
 
@@ -42,13 +44,15 @@ class Affine(tfp.bijectors.Bijector):
         name: str = "affine",
     ) -> None:
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
-        start = np.zeros([event_size, event_size]) if rng is None else rng.normal(0.0, 0.1, [event_size, event_size])
+        rotation = np.eye(event_size)
+        if rng is not None:
+            rotation, _ = np.linalg.qr(rng.normal(size=(event_size, event_size)))
+        self.rotation = tf.Variable(rotation.astype(dtype), trainable=False, name=f"{name}/rotation")
         self.shift = tf.Variable(np.zeros(event_size, dtype), name=f"{name}/shift")
         self.log_diagonal = tf.Variable(np.zeros(event_size, dtype), name=f"{name}/log_diagonal")
         self.triangles = None  # the strict triangles of L and U in one square; a 1 x 1 matrix has none
         if event_size > 1:
-            np.fill_diagonal(start, 0.0)
-            self.triangles = tf.Variable(start.astype(dtype), name=f"{name}/triangles")
+            self.triangles = tf.Variable(np.zeros([event_size, event_size], dtype), name=f"{name}/triangles")
 
     @classmethod
     def _parameter_properties(cls, dtype: tf.DType) -> dict:
@@ -63,12 +67,13 @@ class Affine(tfp.bijectors.Bijector):
 
     def _forward(self, u: tf.Tensor) -> tf.Tensor:
         lower, upper = self._factors()
-        return tf.linalg.matvec(lower @ upper, u) + self.shift
+        return tf.linalg.matvec(self.rotation @ lower @ upper, u) + self.shift
 
     def _inverse(self, x: tf.Tensor) -> tf.Tensor:
         lower, upper = self._factors()
         rows = tf.reshape(x - self.shift, [-1, x.shape[-1]])
-        solved = tf.linalg.triangular_solve(lower, tf.transpose(rows), lower=True)
+        rotated = tf.linalg.matmul(self.rotation, rows, transpose_a=True, transpose_b=True)
+        solved = tf.linalg.triangular_solve(lower, rotated, lower=True)
         solved = tf.linalg.triangular_solve(upper, solved, lower=False)
         return tf.reshape(tf.transpose(solved), tf.shape(x))
 

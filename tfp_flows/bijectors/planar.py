@@ -25,7 +25,7 @@ class Planar(tfp.bijectors.Bijector):
        gives, to x and to every parameter (the root itself is a constant to the tape);
     4. u = x - v tanh(a).
 
-    So a planar flow samples in one pass, and trains by maximum likelihood too, at some dozens of cheap halvings a layer.
+    So a planar flow samples in one pass, and trains by maximum likelihood too, at some 30 cheap halvings a layer.
 
     Args:
       event_size: D.

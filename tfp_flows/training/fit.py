@@ -30,7 +30,7 @@ def fit(
     epochs: int = 100,
     batch_size: int = 500,
     steps_per_epoch: int | None = None,
-    learning_rate: float = 2e-3,
+    learning_rate: float = 5e-3,
     schedule: str = "cosine",
     clip_norm: float | None = 5.0,
     optimizer: Any = None,
