@@ -142,6 +142,23 @@ def test_planar_inverse_has_the_gradients_of_finite_differences(rng):
             assert float(gradient[index]) == pytest.approx(float(slope), abs=1e-6)
 
 
+@pytest.mark.parametrize("alpha", [0.1, 1.0, 4.0])
+def test_smooth_leaky_relu_has_an_inverse_and_tends_to_the_sharp_one(alpha, rng):
+    u = tf.constant(3.0 * rng.normal(size=100))
+    sharp = bijectors.LeakyReLU(alpha, dtype="float64")
+    smooth = bijectors.LeakyReLU(alpha, smoothness=1.0, dtype="float64")
+    nearly_sharp = bijectors.LeakyReLU(alpha, smoothness=1e-12, dtype="float64")
+    np.testing.assert_allclose(smooth.inverse(tf.identity(smooth.forward(u))), u, atol=1e-12)
+    np.testing.assert_allclose(nearly_sharp.forward(u), sharp.forward(u), atol=1e-5)
+    np.testing.assert_allclose(sharp.forward(u), np.where(u >= 0, u, alpha * u), atol=1e-12)
+    with tf.GradientTape() as tape:
+        tape.watch(u)
+        x = smooth.forward(u)
+    np.testing.assert_allclose(
+        smooth.forward_log_det_jacobian(u, event_ndims=0), np.log(tape.gradient(x, u)), atol=1e-12
+    )
+
+
 def test_batch_norm_normalises_the_batch_in_training(rng):
     layer = bijectors.BatchNorm(2, dtype="float64")
     x = 3.0 + 5.0 * rng.normal(size=(200, 2))
@@ -163,6 +180,7 @@ def test_batch_norm_of_one_row_does_not_explode_at_test_time():
     ("build", "message"),
     [
         (lambda: bijectors.LeakyReLU(0.0), "alpha must be positive.*got 0.0"),
+        (lambda: bijectors.LeakyReLU(0.5, smoothness=-1.0), "smoothness must be at least 0; got -1.0"),
         (lambda: bijectors.SplineCoupling(1, networks.MLP(1, 1, params=5), interval=-1.0), "interval must be positive"),
         (lambda: bijectors.SplineCoupling(1, networks.MLP(1, 1, params=4)), "must be 3 K - 1.*got 4"),
         (lambda: networks.MADE(3, order="sideways"), "order must be one of.*got 'sideways'"),

@@ -13,19 +13,25 @@ class LeakyReLU(tfp.bijectors.Bijector):
     """Leaky ReLU on each dimension, with one slope `alpha > 0` for the negative side (PReLU where it is trained).
 
     ```
-    forward   x = u if u >= 0 else alpha u
-    inverse   u = x if x >= 0 else x / alpha
-    inverse_log_det_jacobian(x) = -log(alpha) |{ i : x[i] < 0 }|
+    forward   x = u if u >= 0 else alpha u                                              smoothness c = 0
+    forward   x = a u + b sqrt(u^2 + c)    a = (1 + alpha) / 2, b = (1 - alpha) / 2     smoothness c > 0
+    inverse   u = (a x - b sqrt(x^2 + alpha c)) / alpha                                 for both
+    forward_log_det_jacobian(u) = sum{ log(a + b u[i] / sqrt(u[i]^2 + c)) : i=1...D }
     ```
+
+    The kink of the first makes the density of a flow jump, and gradients do not see how the place of a jump moves: a
+    chain of them learns little by maximum likelihood. The second is a branch of a hyperbola with the same two lines
+    as its asymptotes; its density is smooth, so the gradients are right, and c is learnt along with alpha.
 
     Args:
       alpha: the slope to start from, positive.
-      trainable: whether an optimiser may change it.
-      dtype: of the variable.
-      name: name of the layer, and prefix of its variable's name.
+      smoothness: c to start from; 0 for the leaky ReLU itself.
+      trainable: whether an optimiser may change them.
+      dtype: of the variables.
+      name: name of the layer, and prefix of its variables' names.
 
     Raises:
-      InputError: if alpha is not positive.
+      InputError: if alpha is not positive, or the smoothness is negative.
 
     Example:
 
@@ -37,23 +43,45 @@ class LeakyReLU(tfp.bijectors.Bijector):
     """
 
     def __init__(
-        self, alpha: float = 0.3, *, trainable: bool = True, dtype: str = "float32", name: str = "leaky_relu"
+        self,
+        alpha: float = 0.3,
+        *,
+        smoothness: float = 0.0,
+        trainable: bool = True,
+        dtype: str = "float32",
+        name: str = "leaky_relu",
     ) -> None:
         if not alpha > 0:
             raise InputError(f"alpha must be positive, or the layer has no inverse; got {alpha!r}.")
+        if not smoothness >= 0:
+            raise InputError(f"smoothness must be at least 0; got {smoothness!r}.")
         super().__init__(forward_min_event_ndims=0, dtype=tf.as_dtype(dtype), name=name)
         start = np.asarray(np.log(alpha), dtype)
         self.log_alpha = tf.Variable(start, trainable=trainable, name=f"{name}/log_alpha")
+        self.log_smoothness = None
+        if smoothness:
+            start = np.asarray(np.log(smoothness), dtype)
+            self.log_smoothness = tf.Variable(start, trainable=trainable, name=f"{name}/log_smoothness")
 
     @classmethod
     def _parameter_properties(cls, dtype: tf.DType) -> dict:
         return {}
 
     def _forward(self, u: tf.Tensor) -> tf.Tensor:
-        return tf.where(u >= 0, u, u * tf.exp(self.log_alpha))
+        alpha = tf.exp(self.log_alpha)
+        if self.log_smoothness is None:
+            return tf.where(u >= 0, u, u * alpha)
+        return 0.5 * ((1 + alpha) * u + (1 - alpha) * tf.sqrt(u**2 + tf.exp(self.log_smoothness)))
 
     def _inverse(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.where(x >= 0, x, x * tf.exp(-self.log_alpha))
+        alpha = tf.exp(self.log_alpha)
+        if self.log_smoothness is None:
+            return tf.where(x >= 0, x, x / alpha)
+        root = tf.sqrt(x**2 + tf.exp(self.log_alpha + self.log_smoothness))
+        return 0.5 * ((1 + alpha) * x - (1 - alpha) * root) / alpha
 
-    def _inverse_log_det_jacobian(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.where(x >= 0, tf.zeros_like(x), -self.log_alpha)
+    def _forward_log_det_jacobian(self, u: tf.Tensor) -> tf.Tensor:
+        if self.log_smoothness is None:
+            return tf.where(u >= 0, tf.zeros_like(u), self.log_alpha)
+        alpha = tf.exp(self.log_alpha)
+        return tf.math.log(0.5 * (1 + alpha + (1 - alpha) * u / tf.sqrt(u**2 + tf.exp(self.log_smoothness))))

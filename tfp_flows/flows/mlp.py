@@ -22,8 +22,11 @@ def mlp(
     """The tutorial's first chain: an invertible multilayer perceptron of affine layers and leaky ReLUs.
 
     ```
-    x = A[0] act[0](A[1] act[1](... A[n-1](u)))        A affine with a full matrix, act a leaky ReLU of learnt slope
+    x = A[0] act[0](A[1] act[1](... A[n-1](u)))     A affine with a full matrix, act a leaky ReLU of learnt slope
     ```
+
+    The tutorial's leaky ReLU has a kink, where the density jumps and gradients go astray: its chain took 100,000 steps
+    to an NLL of 4.4 to 4.6 on the banana. Here the kink is rounded, by a learnt amount, and starts nearly straight.
 
     Args:
       event_size: D, at least 1.
@@ -51,6 +54,10 @@ def mlp(
 
     def layer(i: int, seed: int) -> list[tfp.bijectors.Bijector]:
         affine = Affine(event_size, rng=np.random.default_rng(seed), dtype=dtype, name=f"affine{i}")
-        return [affine] if i == num_layers - 1 else [affine, LeakyReLU(dtype=dtype, name=f"leaky_relu{i}")]
+        return (
+            [affine]
+            if i == num_layers - 1
+            else [affine, LeakyReLU(0.9, smoothness=1.0, dtype=dtype, name=f"leaky_relu{i}")]
+        )
 
     return build_chain("mlp", options, layer)
