@@ -113,8 +113,8 @@ def fit(
         model.compile(
             optimizer or _adam(learning_rate, schedule, total_steps, clip_norm),
             jit_compile=total_steps >= XLA_STEPS and strategy is None if jit_compile is None else jit_compile,
-            steps_per_execution=1,
         )
+        model.optimizer.build(model.trainable_variables)  # here, as its slots must live where the variables do
     tf.keras.utils.set_random_seed(seed)
     return _train(model, source, epochs, patience, list(callbacks), verbose, learning_rate)
 

@@ -15,7 +15,7 @@ class FlowModel(tf.keras.Model):
 
     It is a model of the Keras that the user's TensorFlow has: Keras 3, or tf_keras under `TF_USE_LEGACY_KERAS=1`.
     Compile it with an optimizer alone and fit it on rows; its batches are `x`, `(x, context)` or
-    `(x, context, sample_weight)`, where context is None for a flow without one.
+    `(x, context, sample_weight)`, where context is None, or has no columns, for a flow without one.
 
     Keras 3 does not see the variables of a `tf.Module`, so the model hands them over itself. Its own weight files would
     be empty for the same reason: save with `flow.save`.
@@ -91,5 +91,6 @@ class FlowModel(tf.keras.Model):
 
 
 def _unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
-    parts = data if isinstance(data, tuple) else (data,)
-    return (*parts, None, None)[:3]
+    """`x`, context and weight of a batch; None for what is not there, or has no columns."""
+    x, context, weight = (*(data if isinstance(data, tuple) else (data,)), None, None)[:3]
+    return x, None if context is None or context.shape[-1] == 0 else context, weight

@@ -26,6 +26,10 @@ class Rows(NamedTuple):
         """The rows of an index or slice."""
         return Rows(*(None if part is None else part[index] for part in self))
 
+    def present(self) -> dict[str, np.ndarray]:
+        """The parts that are there, by name."""
+        return {name: part for name, part in self._asdict().items() if part is not None}
+
 
 class Source(NamedTuple):
     """What `fit` trains on: batches, how many make an epoch, and the rows that statistics come from."""
@@ -87,11 +91,17 @@ def batches_of(rows: Rows, size: int) -> tf.data.Dataset:
     index = np.minimum(np.arange(steps * size), n - 1)
     padded = rows._replace(weight=weight).take(index)
     padded.weight[n:] = 0
-    return tf.data.Dataset.from_tensor_slices(padded._asdict()).batch(size, drop_remainder=True).map(_as_tuple)
+    return tf.data.Dataset.from_tensor_slices(padded.present()).batch(size, drop_remainder=True).map(_as_tuple)
 
 
-def _as_tuple(parts: dict[str, tf.Tensor]) -> tuple:
-    return parts["x"], parts.get("context"), parts["weight"]
+def _as_tuple(parts: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """A batch for Keras, with nothing left out: under a distribution strategy it fails on None.
+
+    A missing context has no columns, and missing weights are ones.
+    """
+    x = parts["x"]
+    context = parts.get("context", x[:, :0])
+    return x, context, parts.get("weight", tf.ones_like(x[:, 0]))
 
 
 def _in_memory(rows: Rows, batch_size: int, steps: int | None, validation_split: float, seed: int) -> Source:
@@ -133,13 +143,11 @@ def _generated(draw: Callable[[], Rows], like: Rows, batch_size: int) -> tf.data
         while True:
             block = draw()
             for i in range(0, len(block.x), batch_size):
-                yield {k: v for k, v in block.take(slice(i, i + batch_size))._asdict().items() if v is not None}
+                yield block.take(slice(i, i + batch_size)).present()
 
-    signature = {
-        k: tf.TensorSpec((batch_size, *v.shape[1:]), v.dtype) for k, v in like._asdict().items() if v is not None
-    }
+    signature = {k: tf.TensorSpec((batch_size, *v.shape[1:]), v.dtype) for k, v in like.present().items()}
     batches = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    return batches.map(lambda parts: (parts["x"], parts.get("context"), parts.get("weight"))).prefetch(4)
+    return batches.map(_as_tuple).prefetch(4)
 
 
 def _streamed(batches: tf.data.Dataset, steps: int | None, dtype: str) -> Source:
