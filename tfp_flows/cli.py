@@ -53,7 +53,7 @@ def train(
     flow: Annotated[str, typer.Option(help="Name of a chain: see `tfp-flows list`.")] = "nsf_coupling",
     data: Data = "siggraph",
     out: Annotated[Path | None, typer.Option(help="Run folder to make; by default a new one below runs/.")] = None,
-    epochs: Annotated[int, typer.Option(help="Rounds of training at most.")] = 60,
+    epochs: Annotated[int, typer.Option(help="Rounds of training at most.")] = 45,
     batch_size: Annotated[int, typer.Option(help="Rows of a step.")] = 500,
     learning_rate: Annotated[float, typer.Option(help="Of Adam, at the start of a cosine decay.")] = 5e-3,
     patience: Annotated[int, typer.Option(help="Epochs without improvement before training stops.")] = 20,

@@ -130,7 +130,7 @@ def layers(flow: Flow, *, n: int = 4000, limits: Limits | None = None, seed: int
     frame = limits or limits_of(points.numpy())
     columns = min(len(shown), 6)
     rows = -(-len(shown) // columns)
-    heights = [1.0] * rows + [min(columns * _height(frame), 2.5)]
+    heights = [1.0] * rows + [min(columns * _height(frame), 1.8)]
     figure = Figure(figsize=(2.6 * columns, 2.6 * sum(heights) + 0.4 * (rows + 1)), layout="constrained")
     grid = figure.add_gridspec(rows + 1, columns, height_ratios=heights)
     for i, (name, layer_points) in enumerate(shown):
