@@ -36,6 +36,14 @@ RUNS = {
     },
     **{f"bins {bins}": ("nsf_coupling", {"num_bins": bins}, "siggraph", {"epochs": 30}) for bins in (16, 32, 64, 128)},
     **{
+        f"interval {interval:g}": ("nsf_coupling", {"interval": interval}, "siggraph", {"epochs": 20})
+        for interval in (2.5, 3.0, 4.0)
+    },
+    **{
+        f"batch {size}": ("nsf_coupling", {}, "siggraph", {"epochs": 20 * 1000 // size, "batch_size": size})
+        for size in (250, 500, 1000)
+    },
+    **{
         f"layers {layers}": ("nsf_coupling", {"num_layers": layers}, "siggraph", {"epochs": 30})
         for layers in (2, 3, 4, 6)
     },

@@ -19,8 +19,8 @@ class LeakyReLU(tfp.bijectors.Bijector):
     forward_log_det_jacobian(u) = sum{ log(a + b u[i] / sqrt(u[i]^2 + c)) : i=1...D }
     ```
 
-    The kink of the first makes the density of a flow jump, and gradients do not see how the place of a jump moves: a
-    chain of them learns little by maximum likelihood. The second is a branch of a hyperbola with the same two lines
+    The kink of the first makes the density of a flow jump where it lies, and a gradient taken at the data does not see
+    the jump move; measured on the banana, a chain of them stays near a Gaussian's NLL. The second is a branch of a hyperbola with the same two lines
     as its asymptotes; its density is smooth, so the gradients are right, and c is learnt along with alpha.
 
     Args:

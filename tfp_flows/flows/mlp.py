@@ -25,7 +25,7 @@ def mlp(
     x = A[0] act[0](A[1] act[1](... A[n-1](u)))     A affine with a full matrix, act a leaky ReLU of learnt slope
     ```
 
-    The tutorial's leaky ReLU has a kink, where the density jumps and gradients go astray: its chain took 100,000 steps
+    The tutorial's leaky ReLU has a kink, where the density jumps: its chain took 100,000 steps
     to an NLL of 4.4 to 4.6 on the banana. Here the kink is rounded, by a learnt amount, and starts nearly straight.
 
     Args:
