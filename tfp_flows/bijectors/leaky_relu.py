@@ -20,8 +20,8 @@ class LeakyReLU(tfp.bijectors.Bijector):
     ```
 
     The kink of the first makes the density of a flow jump where it lies, and a gradient taken at the data does not see
-    the jump move; measured on the banana, a chain of them stays near a Gaussian's NLL. The second is a branch of a hyperbola with the same two lines
-    as its asymptotes; its density is smooth, so the gradients are right, and c is learnt along with alpha.
+    the jump move; measured on the banana, a chain of them stays near a Gaussian's NLL. The second is a branch of a
+    hyperbola with the same two lines as its asymptotes: its density is smooth, and c is learnt along with alpha.
 
     Args:
       alpha: the slope to start from, positive.
