@@ -18,7 +18,8 @@ class FlowModel(tf.keras.Model):
     `(x, context, sample_weight)`, where context is None, or has no columns, for a flow without one.
 
     Keras 3 does not see the variables of a `tf.Module`, so the model hands them over itself. Its own weight files would
-    be empty for the same reason: save with `flow.save`.
+    be empty for the same reason: save with `flow.save`. A flow with batch norm needs `flow.set_batch_norm(rows)` after
+    Keras' own `fit`, and before its validation means anything; `tff.fit` sees to that.
 
     Args:
       flow: the flow to train.
