@@ -1,30 +1,39 @@
-"""What each flow reaches on each data set, and in what time: `python benchmarks/flows_and_data.py OUT.jsonl [FILTER]`.
+"""What each flow reaches on each data set, and in what time; and the sweeps that chose the defaults.
 
-One line of JSON a run, appended as it ends: the options, the test NLL on 10,000 fresh rows with its standard error, the
-gap to the exact entropy, the seconds that `fit` took, compiling included, and the epochs. FILTER keeps the runs whose
-label contains it. Run it on an idle machine.
+`python benchmarks/flows_and_data.py table OUT.jsonl [FILTER]` runs `tfp-flows train` with the options of each line of
+the table; `... sweeps OUT.jsonl [FILTER]` runs `tff.fit`. A line of JSON a run, appended as it ends; FILTER keeps the
+runs whose label contains it. Run it on an idle machine.
 """
 
 import json
+import pathlib
+import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
 
 import tfp_flows as tff
 
-# label: flow, its options, data set, options of fit
-RUNS = {
-    **{
-        f"table {flow} {data}": (flow, {}, data, {"epochs": epochs})
-        for data, epochs in (("siggraph", 60), ("two_moons", 20), ("banana", 20), ("gaussian", 20))
-        for flow in tff.flows.names()
-    },
-    **{
-        f"batch_norm {flow} {data}": (flow, {"batch_norm": True}, data, {"epochs": epochs})
-        for data, epochs in (("siggraph", 60), ("two_moons", 20))
-        for flow in ("maf", "real_nvp")
-    },
+# The table: options of `tfp-flows train`, each run as a command of its own. Two Moons with rounds that fit in a minute.
+FLOWS = ("nsf_coupling", "maf", "iaf", "real_nvp", "nice", "planar", "mlp")
+MOONS = {"nsf_coupling": 6, "maf": 23, "iaf": 14, "real_nvp": 12, "nice": 14, "planar": 25, "mlp": 25}
+COMMANDS = [
+    "",
+    *(f"--flow {flow}" for flow in FLOWS[1:]),
+    *(f"--flow {flow} --batch-norm" for flow in ("maf", "real_nvp")),
+    *(f"--flow {flow} --data two_moons --epochs {MOONS[flow]}" for flow in FLOWS),
+    *(f"--flow {flow} --data two_moons --epochs {MOONS[flow]} --batch-norm" for flow in ("maf", "real_nvp")),
+    *(
+        f"--flow {flow} --data {data} --epochs {6 if flow == 'nsf_coupling' else 20}"
+        for data in ("banana", "gaussian")
+        for flow in FLOWS
+    ),
+]
+
+# The sweeps. label: flow, its options, data set, options of fit.
+SWEEPS = {
     **{
         f"learning_rate {rate:g}": ("nsf_coupling", {}, "siggraph", {"epochs": 30, "learning_rate": rate})
         for rate in (1e-3, 2e-3, 3e-3, 5e-3, 1e-2)
@@ -55,33 +64,48 @@ RUNS = {
 }
 
 
-def run(flow_name: str, options: dict, data: str, fit_options: dict, seed: int = 0) -> dict:
-    """One line of the table."""
+def train(options: str, seed: int = 0) -> dict:
+    """One line of the table: the whole command, from the start of its process to the last figure."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [pathlib.Path(sys.executable).with_name("tfp-flows"), "train", *options.split(), "--out", folder]
+        started = time.perf_counter()
+        subprocess.run([*command, "--seed", str(seed)], check=True, stdout=subprocess.DEVNULL)
+        seconds = time.perf_counter() - started
+        metrics = json.loads((pathlib.Path(folder) / "metrics.json").read_text())
+    return metrics | {"seconds": round(seconds, 1)}
+
+
+def sweep(flow_name: str, options: dict, data: str, fit_options: dict, seed: int = 0) -> dict:
+    """One run of a sweep, through `fit`; judged on validation rows, as it serves to choose."""
     law = tff.datasets.make(data)
     flow = tff.make(flow_name, event_size=2, seed=seed, **options)
-    fit_options = {"batch_size": 1000, "learning_rate": 3e-3} | fit_options
     started = time.perf_counter()
-    history = tff.fit(flow, law, verbose=False, seed=seed, **fit_options)
+    tff.fit(flow, law, verbose=False, seed=seed, **fit_options)
     seconds = time.perf_counter() - started
-    nll = -tff.plots.log_prob_of(flow, law.split(seed).test)
+    nll = -tff.plots.log_prob_of(flow, law.sample(10_000, seed=np.random.default_rng([seed, 2])))
     return {
-        "flow": flow_name,
-        "data": data,
-        "options": options,
-        "fit": fit_options,
         "nll": float(nll.mean()),
         "standard_error": float(nll.std() / np.sqrt(len(nll))),
         "gap": float(nll.mean() - law.entropy),
         "seconds": round(seconds, 1),
-        "epochs": len(history.history["nll"]),
     }
 
 
-if __name__ == "__main__":
-    out, wanted = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
-    for label, arguments in RUNS.items():
+def main() -> None:
+    """Runs what was asked for, a line of JSON and of text a run."""
+    kind, out, wanted = sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else ""
+    runs = {options: (options,) for options in COMMANDS} if kind == "table" else SWEEPS
+    for label, arguments in runs.items():
         if wanted in label:
-            result = {"label": label} | run(*arguments)
+            result = {"label": label} | (train if kind == "table" else sweep)(*arguments)
             with open(out, "a", encoding="utf-8") as file:
                 file.write(json.dumps(result) + "\n")
-            print(f"{label:<28} NLL {result['nll']:.4f} gap {result['gap']:.4f} in {result['seconds']} s", flush=True)
+            print(
+                f"| `{label}` | {result['nll']:.3f} | {result['standard_error']:.3f} | {result['gap']:.3f} "
+                f"| {result['seconds']:.0f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -34,6 +34,9 @@ Data = Annotated[str, typer.Option(help="siggraph, two_moons, gaussian, banana, 
 Seed = Annotated[int, typer.Option(help="Fixes every random choice.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 
+# Rounds and learning rate where none are asked for, measured on two cores: see benchmarks/README.md.
+ROUNDS = {"nsf_coupling": (45, 5e-3)}
+OTHER_ROUNDS = (120, 1e-2)
 TEST_ROWS = 10_000
 SHOWN_ROWS = 9_800
 
@@ -53,9 +56,13 @@ def train(
     flow: Annotated[str, typer.Option(help="Name of a chain: see `tfp-flows list`.")] = "nsf_coupling",
     data: Data = "siggraph",
     out: Annotated[Path | None, typer.Option(help="Run folder to make; by default a new one below runs/.")] = None,
-    epochs: Annotated[int, typer.Option(help="Rounds of training at most.")] = 45,
+    epochs: Annotated[
+        int | None, typer.Option(help="Rounds of training at most; 45 for splines, which take longer, else 120.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Rows of a step.")] = 500,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam, at the start of a cosine decay.")] = 5e-3,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of Adam, at the start of a cosine decay; 0.005 for splines, else 0.01.")
+    ] = None,
     patience: Annotated[int, typer.Option(help="Epochs without improvement before training stops.")] = 20,
     num_layers: Annotated[int | None, typer.Option(help="Layers of the chain.")] = None,
     hidden_units: Annotated[str | None, typer.Option(help="Hidden layers of each network, as in 64,64.")] = None,
@@ -68,6 +75,7 @@ def train(
     """Train a flow; leaves a run folder with weights, metrics and figures."""
     started = time.perf_counter()
     folder = _new_folder(out, f"{flow}-{Path(data).stem}", force)
+    rounds, rate = ROUNDS.get(flow, OTHER_ROUNDS)
     options = {"num_layers": num_layers, "hidden_units": _sizes(hidden_units), "batch_norm": batch_norm or None}
     import tfp_flows as tff
 
@@ -81,9 +89,9 @@ def train(
             history = tff.fit(
                 built,
                 law or rows,
-                epochs=epochs,
+                epochs=rounds if epochs is None else epochs,
                 batch_size=batch_size,
-                learning_rate=learning_rate,
+                learning_rate=rate if learning_rate is None else learning_rate,
                 patience=patience,
                 steps_per_epoch=steps_per_epoch,
                 seed=seed,
