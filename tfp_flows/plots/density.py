@@ -1,0 +1,121 @@
+"""The density over the plane: its picture, its integral, and where it differs from the truth."""
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+
+from tfp_flows.datasets import Dataset
+from tfp_flows.errors import InputError
+from tfp_flows.flow import Flow
+from tfp_flows.plots.frames import Limits, aspect_of, panels, wider
+
+__all__ = ["density", "gap_map", "integral", "log_prob_of"]
+
+CHUNK = 5_000  # rows that a density is evaluated at together
+
+
+def log_prob_of(flow: Flow, x: np.ndarray) -> np.ndarray:
+    """`flow.log_prob(x)` of many rows `[N, D]`, piece by piece, as an array `[N]`."""
+    rows = x.astype(flow.dtype.as_numpy_dtype)
+    size = min(CHUNK, len(rows))
+    # XLA pays for its compile time on a whole grid, and only there.
+    log_prob = tf.function(lambda x: flow.log_prob(x), jit_compile=len(rows) >= 10 * CHUNK)
+    pieces = np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % size, axis=0)]).reshape(-1, size, rows.shape[1])
+    return np.concatenate([log_prob(tf.constant(piece)).numpy() for piece in pieces])[: len(rows)]
+
+
+def integral(flow: Flow, limits: Limits, resolution: int = 500) -> float:
+    """The flow's mass in a box of the plane, by the midpoint rule: 1.00 for a box that holds all of it.
+
+    >>> import tfp_flows as tff
+    >>> flow = tff.nice(event_size=2, num_layers=2, seed=0)
+    >>> round(tff.plots.integral(flow, ((-8, 8), (-8, 8)), resolution=200), 2)
+    1.0
+    """
+    cell, log_prob, _ = _on_grid(flow, limits, resolution)
+    return float(np.exp(log_prob).sum() * cell)
+
+
+def density(flow: Flow, *, limits: Limits, resolution: int = 800) -> Figure:
+    """The flow's density over the plane, on a log scale, with its integral in the title.
+
+    The picture shows `limits`; the integral is taken over a box twice as wide and high, around it.
+
+    Raises:
+      InputError: if the flow is not one of two dimensions.
+
+    >>> import tfp_flows as tff
+    >>> flow = tff.nice(event_size=2, num_layers=2, seed=0)
+    >>> tff.plots.density(flow, limits=((-3, 3), (-3, 3)), resolution=50)
+    <Figure size ... with 2 Axes>
+    """
+    cell, log_prob, _ = _on_grid(flow, wider(limits, 2.0), resolution)
+    total = float(np.exp(log_prob).sum() * cell)
+    quarter = resolution // 4
+    log_prob = log_prob[quarter : resolution - quarter, quarter : resolution - quarter]
+    figure, (axis,) = panels(1, limits=limits)
+    top = float(np.quantile(log_prob, 0.999))  # a few cells far above the rest would leave it grey
+    image = axis.imshow(
+        log_prob.T,
+        origin="lower",
+        extent=(*limits[0], *limits[1]),
+        vmin=top - 6.0,
+        vmax=top,
+        cmap="cividis",
+        aspect=aspect_of(limits),
+    )
+    figure.colorbar(image, ax=axis, label="log p(x), nats", extend="both", shrink=0.9)
+    axis.set_title(f"Density of {flow.name}; its integral over the plane is {total:.2f}")
+    return figure
+
+
+def gap_map(flow: Flow, law: Dataset, *, limits: Limits | None = None, resolution: int = 500) -> Figure:
+    """Where the model is wrong: `log p_model(x) - log p_true(x)`, nats, for a law that is known exactly.
+
+    Blue where the model has too little density, red where too much, white where it is right, each within the colours'
+    range of two nats; pale where neither has any to speak of. Where the law has no density at all, the model's is
+    shown in greys, and the title says what share of the model's mass lies there.
+
+    Args:
+      flow: a flow of two dimensions, without context.
+      law: one of `tff.datasets`.
+      limits: the frame; by default the law's.
+      resolution: cells of a side.
+
+    >>> import tfp_flows as tff
+    >>> flow = tff.nice(event_size=2, num_layers=2, seed=0)
+    >>> tff.plots.gap_map(flow, tff.datasets.gaussian(), resolution=40)
+    <Figure size ... with 2 Axes>
+    """
+    limits = limits or law.limits
+    cell, model, grid = _on_grid(flow, limits, resolution)
+    truth = law.log_prob(grid.reshape(-1, 2)).reshape(model.shape)
+    inside = np.isfinite(truth)
+    figure, (axis,) = panels(1, limits=limits)
+    extent = {"origin": "lower", "extent": (*limits[0], *limits[1]), "aspect": aspect_of(limits)}
+    top = max(np.quantile(truth[inside], 0.999), np.quantile(model, 0.999))
+    relevance = ((np.maximum(model, np.where(inside, truth, -np.inf)) - top + 9.0) / 3.0).clip(0.0, 1.0)
+    gap = np.where(inside, model - np.where(inside, truth, 0.0), 0.0)
+    image = axis.imshow(gap.T, cmap="RdBu_r", vmin=-2.0, vmax=2.0, alpha=(relevance * inside).T, **extent)
+    title = f"log p of {flow.name} less log p of {law.name}"
+    if not inside.all():
+        outside = np.exp(model) * ~inside
+        shade = np.zeros((*model.T.shape, 4))
+        shade[..., 3] = (0.75 * outside / np.exp(top)).clip(0.0, 0.75).T
+        axis.imshow(shade, **extent)
+        title += f"; {100 * float(outside.sum() * cell):.1f} % of the model's mass lies outside (grey)"
+    figure.colorbar(image, ax=axis, label="log p(model) - log p(true), nats", extend="both", shrink=0.9)
+    axis.set_title(title)
+    return figure
+
+
+def _on_grid(flow: Flow, limits: Limits, resolution: int) -> tuple[float, np.ndarray, np.ndarray]:
+    """The area of a grid's cell, the flow's log-density at the cells' midpoints `[R, R]`, and these `[R, R, 2]`."""
+    if flow.event_size != 2:
+        raise InputError(f"a density over the plane needs event_size=2; got {flow.event_size}.")
+    sides = [np.linspace(a, b, resolution + 1) for a, b in limits]
+    middles = [(side[1:] + side[:-1]) / 2 for side in sides]
+    grid = np.stack(np.meshgrid(*middles, indexing="ij"), axis=-1)
+    values = log_prob_of(flow, grid.reshape(-1, 2))
+    cell = float(np.prod([side[1] - side[0] for side in sides]))
+    return cell, values.reshape(resolution, resolution), grid

@@ -1,0 +1,87 @@
+"""What the figures share: frames, panels, colours."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.figure import Figure
+
+__all__ = [
+    "DATA",
+    "FLOOR",
+    "MODEL",
+    "Limits",
+    "aspect_of",
+    "height_of",
+    "limits_of",
+    "panels",
+    "quadrant_colours",
+    "scatter",
+    "square_around",
+    "wider",
+]
+
+Limits = tuple[tuple[float, float], tuple[float, float]]
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart: one colour for each quadrant of the latent plane.
+QUADRANTS = np.array(["#0072B2", "#E69F00", "#009E73", "#CC79A7"])
+DATA, MODEL, FLOOR = "#555555", "#0072B2", "#D55E00"
+
+
+def limits_of(x: np.ndarray, margin: float = 0.1) -> Limits:
+    """A frame around the rows `x [N, D]`: the range of the first two columns, and a margin of their width.
+
+    >>> import numpy as np, tfp_flows as tff
+    >>> tff.plots.limits_of(np.array([[0.0, 0.0], [10.0, 1.0]]), margin=0.1)
+    ((-1.0, 11.0), (-0.1, 1.1))
+    """
+    low, high = x.min(axis=0)[:2], x.max(axis=0)[:2]
+    pad = margin * (high - low)
+    return tuple((float(a), float(b)) for a, b in zip(low - pad, high + pad, strict=True))
+
+
+def panels(count: int, *, limits: Limits | None) -> tuple[Figure, list[Axes]]:
+    """Panels of one frame: side by side, or one above the other where the frame is wide."""
+    height = height_of(limits) if limits else 0.8
+    stacked = count > 1 and height < 0.5
+    rows, columns = (count, 1) if stacked else (1, count)
+    width = 9.0 if columns == 1 else 5.5
+    figure = Figure(figsize=(width * columns, (width * height + 0.7) * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis in axes:
+        if limits:
+            axis.set(xlim=limits[0], ylim=limits[1], aspect=aspect_of(limits))
+    return figure, axes
+
+
+def height_of(limits: Limits) -> float:
+    """Height of a panel over its width."""
+    (left, right), (low, high) = limits
+    return (high - low) / (right - left) if aspect_of(limits) == "equal" else 0.6
+
+
+def aspect_of(limits: Limits) -> float | str:
+    """Equal units on both axes, unless the frame would then be a thin strip."""
+    width, height = (b - a for a, b in limits)
+    return "equal" if 1 / 8 <= height / width <= 2 else "auto"
+
+
+def quadrant_colours(latent: np.ndarray) -> np.ndarray:
+    """A colour for each row of `latent [N, D]`: that of the quadrant of its first two columns."""
+    return QUADRANTS[2 * (latent[:, 0] > 0) + (latent[:, 1] > 0)]
+
+
+def scatter(axis: Axes, x: np.ndarray, colour: str | np.ndarray) -> PathCollection:
+    """The first two columns of `x`, as small dots."""
+    return axis.scatter(x[:, 0], x[:, 1], s=2.0, c=colour, linewidths=0, alpha=0.7, rasterized=True)
+
+
+def square_around(x: np.ndarray) -> Limits:
+    """A square frame that holds all but the outermost points."""
+    low, high = np.quantile(x[:, :2], [0.005, 0.995], axis=0)
+    middle, half = (low + high) / 2, 0.65 * (high - low).max() + 1e-6
+    return tuple((float(m - half), float(m + half)) for m in middle)
+
+
+def wider(limits: Limits, factor: float) -> Limits:
+    """The frame with the same middle, `factor` times as wide and high."""
+    return tuple(((a + b) / 2 - factor * (b - a) / 2, (a + b) / 2 + factor * (b - a) / 2) for a, b in limits)

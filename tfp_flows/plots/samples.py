@@ -1,0 +1,38 @@
+"""Data beside samples."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tfp_flows.flow import Flow
+from tfp_flows.plots.frames import DATA, MODEL, Limits, limits_of, panels, scatter
+
+__all__ = ["samples"]
+
+
+def samples(flow: Flow, x: np.ndarray, *, limits: Limits | None = None, seed: int = 0) -> Figure:
+    """Rows of data beside as many samples of the flow: scatter plots of the first two columns, histograms for D = 1.
+
+    Args:
+      flow: a flow without context.
+      x: rows `[N, D]`; of the order of 10,000 look best.
+      limits: the frame of both panels; by default that of the data.
+      seed: of the samples.
+
+    >>> import tfp_flows as tff
+    >>> flow = tff.nice(event_size=2, num_layers=2, seed=0)
+    >>> tff.plots.samples(flow, tff.datasets.banana().sample(100, seed=0))
+    <Figure size ... with 2 Axes>
+    """
+    drawn = flow.sample(len(x), seed=seed).numpy()
+    if flow.event_size == 1:
+        figure, axes = panels(2, limits=None)
+        edges = np.linspace(x.min(), x.max(), 81)
+        for axis, rows, colour in ((axes[0], x, DATA), (axes[1], drawn, MODEL)):
+            axis.hist(rows[:, 0], bins=edges, density=True, color=colour)
+    else:
+        figure, axes = panels(2, limits=limits or limits_of(x))
+        for axis, rows, colour in ((axes[0], x, DATA), (axes[1], drawn, MODEL)):
+            scatter(axis, rows, colour)
+    axes[0].set_title(f"{len(x):,} rows of data")
+    axes[1].set_title(f"{len(x):,} samples of {flow.name}")
+    return figure
