@@ -107,7 +107,7 @@ def test_an_interrupt_leaves_a_usable_run(tmp_path, capsys, monkeypatch):
             super().on_epoch_end(epoch, logs)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys.modules["tfp_flows.training.fit"], "ProgressBar", Interrupting)
+    monkeypatch.setattr(sys.modules["tfp_flows.training.loop"], "ProgressBar", Interrupting)
     status, out, _ = run(capsys, "train", "--flow", "nice", "--data", "gaussian", *FAST, "--out", tmp_path / "run")
     assert status == 130
     assert "Interrupted" in out

@@ -14,7 +14,7 @@ _HOMES = {
     "Flow": "flow",
     **dict.fromkeys(("DivergenceError", "InputError", "TrainingInterrupted"), "errors"),
     **dict.fromkeys(("iaf", "load", "maf", "make", "mlp", "nice", "nsf_coupling", "planar", "real_nvp"), "flows"),
-    **dict.fromkeys(("FlowModel", "fit"), "training"),
+    **dict.fromkeys(("FlowModel", "distill", "fit"), "training"),
 }
 
 __all__ = ["__version__", *_HOMES]

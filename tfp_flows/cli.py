@@ -111,6 +111,64 @@ def train(
 
 
 @app.command()
+def distill(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="Run folder to make for the student.")],
+    flow: Annotated[str, typer.Option(help="The student's chain: one that samples in one pass.")] = "iaf",
+    epochs: Annotated[int, typer.Option(help="Rounds of training.")] = 50,
+    batch_size: Annotated[int, typer.Option(help="Samples of a step.")] = 500,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam, at the start of a cosine decay.")] = 5e-3,
+    num_layers: Annotated[int | None, typer.Option(help="Layers of the chain.")] = None,
+    hidden_units: Annotated[str | None, typer.Option(help="Hidden layers of each network, as in 64,64.")] = None,
+    steps_per_epoch: Annotated[int, typer.Option(help="Steps of a round.")] = 100,
+    seed: Seed = 0,
+    force: Force = False,
+) -> None:
+    """Fit a student that samples in one pass to the trained flow of a run, by KL(student, teacher)."""
+    started = time.perf_counter()
+    folder = _new_folder(out, "", force)
+    options = {"num_layers": num_layers, "hidden_units": _sizes(hidden_units)}
+    import tfp_flows as tff
+    from tfp_flows.saving import read_json
+
+    teacher = tff.load(run)
+    facts = read_json(run / "config.json").get("data", {})
+    student = tff.make(
+        flow, event_size=teacher.event_size, seed=seed, **{k: v for k, v in options.items() if v is not None}
+    )
+    interrupted = False
+    try:
+        history = tff.distill(
+            teacher,
+            student,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            steps_per_epoch=steps_per_epoch,
+            seed=seed,
+        ).history
+    except TrainingInterrupted as stop:
+        history, interrupted = stop.history.history, True
+        console.print("Interrupted: keeping the best weights so far.")
+    student.save(folder)
+    x, log_prob = student.sample_and_log_prob(TEST_ROWS, seed=seed + 1)
+    metrics = _kl(log_prob.numpy() - tff.plots.log_prob_of(teacher, x.numpy()))
+    metrics |= {"epochs": len(history.get("kl", [])), "seconds": time.perf_counter() - started}
+    _write_run(folder, student, facts | {"teacher": str(run)}, metrics, history)
+    law, rows = _data_of(facts)
+    _draw(student, folder, law, rows, history)
+    console.print(
+        f"KL(student, teacher) {metrics['kl']:.4f} ± {metrics['standard_error']:.4f} nats "
+        f"on {TEST_ROWS:,} of the student's samples; {time.perf_counter() - started:.0f} s",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"weights, metrics and figures are in {folder}", highlight=False, soft_wrap=True)
+    if interrupted:
+        sys.exit(130)
+
+
+@app.command()
 def sample(
     run: Run,
     out: Annotated[Path, typer.Option(help="CSV, NPY or NPZ file to write.")],
@@ -148,16 +206,13 @@ def score(
 
 @app.command()
 def plot(run: Run) -> None:
-    """Draw a run's figures again."""
+    """Draw a run's figures again, and the film from latent to data."""
     import tfp_flows as tff
     from tfp_flows.saving import read_history, read_json
 
     flow = tff.load(run)
-    facts = read_json(run / "config.json").get("data", {})
-    name = facts.get("name", "")
-    law = tff.datasets.make(name, **facts.get("options", {})) if name in tff.datasets.names() else None
-    rows = law.sample(SHOWN_ROWS, seed=1) if law else tff.datasets.read_rows(name)
-    _draw(flow, run, law, rows, read_history(run / "history.csv"))
+    law, rows = _data_of(read_json(run / "config.json").get("data", {}))
+    _draw(flow, run, law, rows, read_history(run / "history.csv"), film=True)
     console.print(f"figures in {run / 'figures'}")
 
 
@@ -269,6 +324,15 @@ def _training_data(data: str, seed: int) -> "tuple[Dataset | None, np.ndarray | 
     return None, rows[held_out:], rows[:held_out]
 
 
+def _data_of(facts: dict) -> "tuple[Dataset | None, np.ndarray]":
+    """The law of a run's data, if it is known, and rows of it."""
+    from tfp_flows import datasets
+
+    name = facts.get("name", "")
+    law = datasets.make(name, **facts.get("options", {})) if name in datasets.names() else None
+    return law, law.sample(SHOWN_ROWS, seed=1) if law else datasets.read_rows(name)
+
+
 def _evaluate(flow: "Flow", test: "np.ndarray", entropy: float | None) -> dict[str, Any]:
     """Test NLL with its standard error, and the gap where the entropy is known."""
     from tfp_flows.plots import log_prob_of
@@ -288,6 +352,14 @@ def _summarise(log_prob: "np.ndarray", entropy: float | None) -> dict[str, Any]:
     return metrics
 
 
+def _kl(difference: "np.ndarray") -> dict[str, Any]:
+    return {
+        "rows": len(difference),
+        "kl": float(difference.mean()),
+        "standard_error": float(difference.std(ddof=1) / len(difference) ** 0.5),
+    }
+
+
 def _data_facts(data: str, law: "Dataset | None", test: "np.ndarray") -> dict[str, Any]:
     if law:
         return {"name": law.name, "options": law.config, "entropy": law.entropy}
@@ -302,8 +374,10 @@ def _write_run(folder: Path, flow: "Flow", facts: dict, metrics: dict, history: 
     write_history(folder / "history.csv", history)
 
 
-def _draw(flow: "Flow", folder: Path, law: "Dataset | None", rows: "np.ndarray", history: dict) -> None:
-    """Writes every figure that makes sense for the flow into the run's folder."""
+def _draw(
+    flow: "Flow", folder: Path, law: "Dataset | None", rows: "np.ndarray", history: dict, film: bool = False
+) -> None:
+    """Writes every figure that makes sense for the flow into the run's folder; with `film`, the film as well."""
     from tfp_flows import plots
 
     limits = law.limits if law else None
@@ -311,14 +385,19 @@ def _draw(flow: "Flow", folder: Path, law: "Dataset | None", rows: "np.ndarray",
     figures = {"samples": lambda: plots.samples(flow, shown, limits=limits)}
     if flow.event_size == 2:
         figures["density"] = lambda: plots.density(flow, limits=limits or plots.limits_of(shown))
+        figures["grid"] = lambda: plots.grid_warp(flow, limits=limits)
+    if law and flow.event_size == 2:
+        figures["gap"] = lambda: plots.gap_map(flow, law)
     if flow.event_size > 1:
         figures["layers"] = lambda: plots.layers(flow, limits=limits)
-    if history.get("nll"):
+    if history.get("nll") or history.get("kl"):
         figures["loss"] = lambda: plots.loss_curve(history, entropy=law.entropy if law else None)
     (folder / "figures").mkdir(exist_ok=True)
     with console.status("drawing …"):
         for name, make in figures.items():
             make().savefig(folder / "figures" / f"{name}.png", dpi=150)
+        if film and flow.event_size > 1:
+            plots.animate_flow(flow, folder / "figures" / "flow.gif", force=True)
 
 
 def _report(folder: Path | None, metrics: dict[str, Any]) -> None:

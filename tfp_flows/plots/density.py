@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from tfp_flows.datasets import Dataset
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.plots.frames import Limits, aspect_of, panels, wider
+from tfp_flows.plots.frames import Limits, aspect_of, colour_bar, panels, wider
 
 __all__ = ["density", "gap_map", "integral", "log_prob_of"]
 
@@ -64,7 +64,7 @@ def density(flow: Flow, *, limits: Limits, resolution: int = 800) -> Figure:
         cmap="cividis",
         aspect=aspect_of(limits),
     )
-    figure.colorbar(image, ax=axis, label="log p(x), nats", extend="both", shrink=0.9)
+    colour_bar(image, axis, limits, "log p(x), nats")
     axis.set_title(f"Density of {flow.name}; its integral over the plane is {total:.2f}")
     return figure
 
@@ -104,7 +104,7 @@ def gap_map(flow: Flow, law: Dataset, *, limits: Limits | None = None, resolutio
         shade[..., 3] = (0.75 * outside / np.exp(top)).clip(0.0, 0.75).T
         axis.imshow(shade, **extent)
         title += f"; {100 * float(outside.sum() * cell):.1f} % of the model's mass lies outside (grey)"
-    figure.colorbar(image, ax=axis, label="log p(model) - log p(true), nats", extend="both", shrink=0.9)
+    colour_bar(image, axis, limits, "log p(model) - log p(true), nats")
     axis.set_title(title)
     return figure
 

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 __all__ = [
     "DATA",
@@ -11,6 +12,7 @@ __all__ = [
     "MODEL",
     "Limits",
     "aspect_of",
+    "colour_bar",
     "height_of",
     "limits_of",
     "panels",
@@ -45,12 +47,19 @@ def panels(count: int, *, limits: Limits | None) -> tuple[Figure, list[Axes]]:
     stacked = count > 1 and height < 0.5
     rows, columns = (count, 1) if stacked else (1, count)
     width = 9.0 if columns == 1 else 5.5
-    figure = Figure(figsize=(width * columns, (width * height + 0.7) * rows), layout="constrained")
+    figure = Figure(figsize=(width * columns, (width * height + 0.9) * rows), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis in axes:
         if limits:
             axis.set(xlim=limits[0], ylim=limits[1], aspect=aspect_of(limits))
     return figure, axes
+
+
+def colour_bar(image: AxesImage, axis: Axes, limits: Limits, label: str) -> None:
+    """Beside the panel, or below it where the frame is wide."""
+    wide = height_of(limits) < 0.5
+    place = {"location": "bottom", "aspect": 50, "shrink": 0.7} if wide else {"shrink": 0.9}
+    axis.figure.colorbar(image, ax=axis, label=label, extend="both", **place)
 
 
 def height_of(limits: Limits) -> float:

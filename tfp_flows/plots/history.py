@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tfp_flows.plots.frames import DATA, FLOOR, MODEL
 
@@ -37,6 +38,7 @@ def loss_curve(history: Mapping[str, Sequence[float]], *, entropy: float | None 
     high = np.quantile(values, 0.95)
     axis.set_ylim(low - 0.08 * (high - low) - 1e-3, high + 0.15 * (high - low) + 1e-3)
     axis.set(xlabel="epoch", ylabel=f"{label}, nats")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(frameon=False)
     axis.spines[["top", "right"]].set_visible(False)
     return figure

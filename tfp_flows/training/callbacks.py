@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -75,10 +74,15 @@ class BestWeights(Callback):
 
 
 class StopWhenNotFinite(Callback):
-    """Stops at the first batch whose running loss is not finite; `epoch` then says in which epoch that was."""
+    """Stops at the first batch whose running loss is not finite; `epoch` then says in which epoch that was.
 
-    def __init__(self) -> None:
+    Args:
+      loss: its name in the logs.
+    """
+
+    def __init__(self, loss: str) -> None:
         super().__init__()
+        self._loss = loss
         self.epoch: int | None = None
         self.value = 0.0
         self._now = 0
@@ -89,21 +93,23 @@ class StopWhenNotFinite(Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Looks at the running mean, which a single bad batch makes not finite."""
-        value = float(logs["nll"])
+        value = float(logs[self._loss])
         if not math.isfinite(value) and self.epoch is None:
             self.epoch, self.value = self._now, value
             self.model.stop_training = True
 
 
 class ProgressBar(Callback):
-    """One line for the whole training: epochs, NLL of training and validation, gap where it is known, times.
+    """One line for the whole training: epochs, loss of training and validation, gap where it is known, times.
 
     Args:
       epochs: how many there will be at most.
+      loss: the loss's name in the logs.
     """
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int, loss: str) -> None:
         super().__init__()
+        self._shown = ((loss, loss.upper()), (f"val_{loss}", "validation"), ("val_gap", "gap"))
         self._progress = Progress(
             TextColumn("epoch"),
             MofNCompleteColumn(),
@@ -121,13 +127,9 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Moves it on."""
-        self._progress.update(self._task, completed=epoch + 1, report=_report(logs))
+        report = "  ".join(f"{label} {logs[key]:.3f}" for key, label in self._shown if key in logs)
+        self._progress.update(self._task, completed=epoch + 1, report=report)
 
     def close(self) -> None:
         """Leaves the line as it is, however the training ended."""
         self._progress.stop()
-
-
-def _report(logs: dict[str, Any]) -> str:
-    shown = (("nll", "NLL"), ("val_nll", "validation"), ("val_gap", "gap"))
-    return "  ".join(f"{label} {logs[key]:.3f}" for key, label in shown if key in logs)

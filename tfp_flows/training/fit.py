@@ -3,19 +3,17 @@
 import warnings
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors import BatchNorm, MaskedAutoregressiveFlow
-from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
+from tfp_flows.bijectors import MaskedAutoregressiveFlow
+from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.training.callbacks import BatchNormStatistics, BestWeights, ProgressBar, StopWhenNotFinite
+from tfp_flows.training.loop import adam, check_at_least_one, check_schedule, run, uses_xla
 from tfp_flows.training.model import FlowModel
 from tfp_flows.training.rows import Source, as_source, batches_of, check_rows
 
 __all__ = ["fit"]
 
-XLA_STEPS = 1500  # below this many steps, compiling with XLA costs more than it saves (measured in 2-D)
 VALIDATION_BATCH = 5000
 
 
@@ -87,7 +85,10 @@ def fit(
     >>> sorted(history.history)
     ['gap', 'nll', 'val_gap', 'val_nll']
     """
-    _check_options(epochs=epochs, batch_size=batch_size, validation_split=validation_split, schedule=schedule)
+    check_at_least_one(epochs=epochs, batch_size=batch_size)
+    if not 0 <= validation_split < 1:
+        raise InputError(f"validation_split must be at least 0 and below 1; got {validation_split!r}.")
+    check_schedule(schedule)
     dtype = flow.dtype.name
     source = as_source(
         x,
@@ -111,69 +112,23 @@ def fit(
     with (strategy or tf.distribute.get_strategy()).scope():
         model = FlowModel(flow, entropy=source.entropy if entropy is None else entropy)
         model.compile(
-            optimizer or _adam(learning_rate, schedule, total_steps, clip_norm),
-            jit_compile=total_steps >= XLA_STEPS and strategy is None if jit_compile is None else jit_compile,
+            optimizer or adam(learning_rate, schedule, total_steps, clip_norm),
+            jit_compile=uses_xla(False if strategy and jit_compile is None else jit_compile, total_steps),
         )
         model.optimizer.build(model.trainable_variables)  # here, as its slots must live where the variables do
     tf.keras.utils.set_random_seed(seed)
-    return _train(model, source, epochs, patience, list(callbacks), verbose, learning_rate)
-
-
-def _train(
-    model: FlowModel,
-    source: Source,
-    epochs: int,
-    patience: int | None,
-    callbacks: list,
-    verbose: bool,
-    learning_rate: float,
-) -> Any:
-    flow = model.flow
-    best = BestWeights(flow.variables, "nll" if source.validation is None else "val_nll", patience)
-    watch = StopWhenNotFinite()
-    history = tf.keras.callbacks.History()
-    bar = ProgressBar(epochs) if verbose else None
-    refresh = BatchNormStatistics(
-        lambda: flow.set_batch_norm(source.rows.x, source.rows.context), source.validation is not None
+    return run(
+        model,
+        source.batches,
+        epochs=epochs,
+        steps=source.steps,
+        validation=None if source.validation is None else batches_of(source.validation, VALIDATION_BATCH),
+        set_batch_norm=lambda: flow.set_batch_norm(source.rows.x, source.rows.context),
+        patience=patience,
+        callbacks=list(callbacks),
+        verbose=verbose,
+        learning_rate=learning_rate,
     )
-    needs_refresh = any(isinstance(layer, BatchNorm) for layer in flow.layers)
-    validation = None if source.validation is None else batches_of(source.validation, VALIDATION_BATCH)
-    try:
-        model.fit(
-            source.batches,
-            epochs=epochs,
-            steps_per_epoch=source.steps,
-            validation_data=validation,
-            callbacks=[
-                watch,
-                *([refresh] if needs_refresh else []),
-                best,
-                history,
-                *([bar] if bar else []),
-                *callbacks,
-            ],
-            shuffle=False,
-            verbose=0,
-        )
-    except KeyboardInterrupt as interrupt:
-        raise TrainingInterrupted(history) from interrupt
-    finally:
-        best.restore()
-        if bar:
-            bar.close()
-    if watch.epoch is not None:
-        kept = f"the weights of epoch {best.best_epoch + 1}" if best.best_epoch >= 0 else "the weights at the start"
-        raise DivergenceError(
-            f"the loss was {watch.value} in epoch {watch.epoch + 1}: {kept} are restored; "
-            f"a learning_rate below {learning_rate:g} or rows without outliers may work."
-        )
-    return history
-
-
-def _adam(learning_rate: float, schedule: str, steps: int, clip_norm: float | None) -> Any:
-    if schedule == "cosine":
-        learning_rate = tf.keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    return tf.keras.optimizers.Adam(learning_rate, global_clipnorm=clip_norm)
 
 
 def _prepare(flow: Flow, source: Source) -> None:
@@ -203,13 +158,3 @@ def _warn_if_sequential(flow: Flow) -> None:
             "layers, one after another: maf is the faster flow to fit by maximum likelihood.",
             stacklevel=3,
         )
-
-
-def _check_options(*, epochs: int, batch_size: int, validation_split: float, schedule: str) -> None:
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise InputError(f"{name} must be an integer of at least 1; got {value!r}.")
-    if not 0 <= validation_split < 1:
-        raise InputError(f"validation_split must be at least 0 and below 1; got {validation_split!r}.")
-    if schedule not in ("cosine", "constant"):
-        raise InputError(f"schedule must be 'cosine' or 'constant'; got {schedule!r}.")

@@ -7,10 +7,55 @@ import tensorflow as tf
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 
-__all__ = ["FlowModel"]
+__all__ = ["FlowModel", "TrainedFlow"]
 
 
-class FlowModel(tf.keras.Model):
+class TrainedFlow(tf.keras.Model):
+    """A flow as a Keras model, whatever the loss: a subclass has `mean_loss(data, training) -> (mean, weight)`.
+
+    Args:
+      flow: the flow to train.
+      loss_name: the loss's name in the logs.
+      name: of the model.
+    """
+
+    def __init__(self, flow: Flow, loss_name: str, name: str) -> None:
+        super().__init__(name=name)
+        if not flow.trainable_variables:
+            raise InputError(f"{flow.name} has no trainable variables: there is nothing to fit.")
+        self.flow, self.loss_name = flow, loss_name
+        self.mean = tf.keras.metrics.Mean(name=loss_name)
+        self.built = True  # all the variables of a flow exist from the start
+
+    @property
+    def trainable_variables(self) -> list[tf.Variable]:
+        """The flow's trainable variables."""
+        return list(self.flow.trainable_variables)
+
+    @property
+    def metrics(self) -> list:
+        """What Keras resets at the start of every epoch."""
+        return [self.mean]
+
+    def report(self, loss: tf.Tensor, weight: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What the logs say after a batch."""
+        self.mean.update_state(loss, sample_weight=weight)
+        return {self.loss_name: self.mean.result()}
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One step of the optimizer on a batch."""
+        variables = self.trainable_variables
+        with tf.GradientTape() as tape:
+            loss, weight = self.mean_loss(data, training=True)
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return self.report(loss, weight)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """The loss of a batch."""
+        return self.report(*self.mean_loss(data, training=False))
+
+
+class FlowModel(TrainedFlow):
     """A `tf.keras.Model` that trains a flow by maximum likelihood: `loss = -mean{ log_prob(x[n] | c[n]) }`, nats.
 
     It is a model of the Keras that the user's TensorFlow has: Keras 3, or tf_keras under `TF_USE_LEGACY_KERAS=1`.
@@ -40,55 +85,29 @@ class FlowModel(tf.keras.Model):
     """
 
     def __init__(self, flow: Flow, entropy: float | None = None, name: str = "flow_model") -> None:
-        super().__init__(name=name)
-        if not flow.trainable_variables:
-            raise InputError(f"{flow.name} has no trainable variables: there is nothing to fit.")
-        self.flow = flow
+        super().__init__(flow, "nll", name)
         self.entropy = entropy
-        self.nll = tf.keras.metrics.Mean(name="nll")
-        self.built = True  # all the variables of a flow exist from the start
-
-    @property
-    def trainable_variables(self) -> list[tf.Variable]:
-        """The flow's trainable variables."""
-        return list(self.flow.trainable_variables)
-
-    @property
-    def metrics(self) -> list:
-        """What Keras resets at the start of every epoch."""
-        return [self.nll]
 
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """Log-probability of rows `x [B, D]`, `[B]`."""
         return self.flow.log_prob(x, context=context, training=training)
 
-    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """One step of the optimizer on a batch."""
+    def mean_loss(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """Weighted mean of the negative log-likelihood, and the sum of the weights.
+
+        With `training`, batch norm uses the statistics of the batch, and otherwise those that are stored.
+        """
         x, context, weight = _unpack(data)
-        variables = self.trainable_variables
-        with tf.GradientTape() as tape:
-            loss, total = self._loss(x, context, weight, training=True)
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return self._report(loss, total)
-
-    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        """The loss of a batch, with batch norm's stored statistics."""
-        return self._report(*self._loss(*_unpack(data), training=False))
-
-    def _loss(
-        self, x: tf.Tensor, context: tf.Tensor | None, weight: tf.Tensor | None, training: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Weighted mean of the negative log-likelihood, and the sum of the weights."""
         nll = -self(x, context=context, training=training)
         weight = tf.ones_like(nll) if weight is None else tf.cast(weight, nll.dtype)
         total = tf.reduce_sum(weight)
         # A row of weight zero (padding) must not count, whatever its value: 0 * inf would be NaN.
         return tf.reduce_sum(tf.where(weight > 0, nll * weight, 0.0)) / total, total
 
-    def _report(self, loss: tf.Tensor, total: tf.Tensor) -> dict[str, tf.Tensor]:
-        self.nll.update_state(loss, sample_weight=total)
-        nll = self.nll.result()
-        return {"nll": nll} if self.entropy is None else {"nll": nll, "gap": nll - self.entropy}
+    def report(self, loss: tf.Tensor, weight: tf.Tensor) -> dict[str, tf.Tensor]:
+        """NLL, and the gap where the entropy is known."""
+        logs = super().report(loss, weight)
+        return logs if self.entropy is None else logs | {"gap": logs["nll"] - self.entropy}
 
 
 def _unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:

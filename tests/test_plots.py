@@ -1,0 +1,124 @@
+"""The figures, against stored pictures; `python tests/test_plots.py` draws the stored ones again: look at them then."""
+
+import pathlib
+
+import numpy as np
+import pytest
+from conftest import make_small, scramble
+from matplotlib.figure import Figure
+from matplotlib.testing.compare import compare_images
+from PIL import Image
+
+import tfp_flows as tff
+
+BASELINES = pathlib.Path(__file__).parent / "baselines"
+TOLERANCE = 3.0  # root mean square over the pixels, of 255; fonts and antialiasing differ by less between versions
+DPI = 50
+
+
+def _flow(seed: int = 0) -> "tff.Flow":
+    flow = scramble(make_small("real_nvp", 2), seed=seed)
+    flow.standardize(tff.datasets.two_moons().sample(1000, seed=0))
+    return flow
+
+
+def _samples_of_a_line():
+    flow = scramble(make_small("planar", 1))
+    return tff.plots.samples(flow, np.random.default_rng(0).normal(size=(500, 1)))
+
+
+def _film(folder: pathlib.Path) -> Figure:
+    return tff.plots.animate_flow(_flow(), folder / "film.gif", n=500, frames=10)
+
+
+MOONS, LETTERS = tff.datasets.two_moons(), tff.datasets.siggraph()
+FIGURES = {
+    "samples": lambda _: tff.plots.samples(_flow(), MOONS.sample(500, seed=0), limits=MOONS.limits),
+    "samples_of_a_wide_frame": lambda _: tff.plots.samples(_flow(), LETTERS.sample(500, seed=0), limits=LETTERS.limits),
+    "samples_of_a_line": lambda _: _samples_of_a_line(),
+    "density": lambda _: tff.plots.density(_flow(), limits=MOONS.limits, resolution=100),
+    "gap_map": lambda _: tff.plots.gap_map(_flow(), MOONS, resolution=100),
+    "gap_map_with_an_outside": lambda _: tff.plots.gap_map(_flow(), LETTERS, resolution=100),
+    "grid_warp": lambda _: tff.plots.grid_warp(_flow(), resolution=100),
+    "layers": lambda _: tff.plots.layers(_flow(), n=500, limits=MOONS.limits),
+    "loss_curve": lambda _: tff.plots.loss_curve(
+        {"nll": [2.0, 1.0, 0.7, 0.6], "val_nll": [1.6, 1.0, 0.8, 0.75]}, entropy=0.5
+    ),
+    "loss_curve_of_a_kl": lambda _: tff.plots.loss_curve({"kl": [2.0, 0.5, 0.1], "val_kl": [1.0, 0.3, 0.12]}),
+    "film": _film,
+}
+
+
+def _distance(figure: Figure, name: str, folder: pathlib.Path) -> float:
+    """Root mean square difference to the stored picture; infinite for another size."""
+    path = folder / f"{name}.png"
+    figure.savefig(path, dpi=DPI)
+    with Image.open(BASELINES / f"{name}.png") as stored, Image.open(path) as drawn:
+        if stored.size != drawn.size:
+            return np.inf
+    result = compare_images(str(BASELINES / f"{name}.png"), str(path), tol=0.0, in_decorator=True)
+    return result["rms"] if result else 0.0
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_looks_as_stored(name, tmp_path):
+    assert _distance(FIGURES[name](tmp_path), name, tmp_path) < TOLERANCE
+
+
+def test_the_tolerance_tells_one_flow_from_another(tmp_path):
+    figure = tff.plots.density(_flow(seed=1), limits=MOONS.limits, resolution=100)
+    assert _distance(figure, "density", tmp_path) > TOLERANCE
+
+
+def test_film_goes_from_latent_to_data(tmp_path):
+    path = tmp_path / "film.gif"
+    flow = _flow()
+    tff.plots.animate_flow(flow, path, n=300, frames=20, seed=3)
+    with Image.open(path) as film:
+        assert film.is_animated
+        assert film.n_frames == 17 or film.n_frames == 20  # Pillow joins pictures that are the same, at the ends
+    from tfp_flows.plots.layers import latent_draws, path_of
+
+    latent = latent_draws(flow, 300, seed=3)
+    stages = path_of(flow, latent)
+    assert len(stages) == 1 + 3 + sum("batch_norm" in layer.name for layer in flow.layers)
+    np.testing.assert_allclose(stages[-1], flow.bijector.forward(latent), rtol=1e-5, atol=1e-5)
+    loc, scale = flow.layers[0].loc.numpy(), flow.layers[0].scale.numpy()
+    names = [layer.name for layer in flow.layers if "permute" in layer.name]
+    order = [0, 1] if len(names) % 2 == 0 else [1, 0]  # reversed between layers: an odd number swaps the columns
+    np.testing.assert_allclose(stages[0], loc + scale * latent[:, order], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda flow, folder: tff.plots.animate_flow(flow, folder / "film.avi"), "path must end in .gif or .mp4"),
+        (lambda flow, folder: tff.plots.animate_flow(flow, folder / "mine.gif"), "exists"),
+        (lambda _, folder: tff.plots.animate_flow(make_small("mlp", 1), folder / "new.gif"), "got event_size=1"),
+        (lambda *_: tff.plots.layers(make_small("mlp", 1)), "got event_size=1"),
+        (lambda *_: tff.plots.density(make_small("maf", 3), limits=((0, 1), (0, 1))), "got 3"),
+        (lambda *_: tff.plots.grid_warp(make_small("maf", 3)), "got 3"),
+        (lambda *_: tff.plots.gap_map(make_small("maf", 3), MOONS), "got 3"),
+    ],
+)
+def test_bad_input_is_one_sentence(draw, message, tmp_path):
+    (tmp_path / "mine.gif").write_text("mine")
+    with pytest.raises(tff.InputError, match=message):
+        draw(_flow(), tmp_path)
+    assert (tmp_path / "mine.gif").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_mp4_without_ffmpeg_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(tff.InputError, match="needs ffmpeg"):
+        tff.plots.animate_flow(_flow(), tmp_path / "film.mp4")
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    BASELINES.mkdir(exist_ok=True)
+    for figure_name, draw_figure in FIGURES.items():
+        with tempfile.TemporaryDirectory() as name:
+            draw_figure(pathlib.Path(name)).savefig(BASELINES / f"{figure_name}.png", dpi=DPI)
