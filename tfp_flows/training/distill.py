@@ -17,7 +17,7 @@ __all__ = ["distill"]
 STATISTICS_ROWS = 10_000  # teacher's samples that the student is standardised by
 VALIDATION_ROWS = 10_000
 FIRST_POWER = 0.02
-OUTLIER = 5.0  # nats
+OUTLIER = 30.0  # nats
 
 
 def distill(
@@ -63,6 +63,8 @@ def distill(
       schedule: "cosine", from `learning_rate` to zero over all epochs, or "constant".
       clip_norm: global norm that gradients are clipped to; None for no clipping.
       optimizer: a Keras optimizer in place of Adam, its schedule and its clipping.
+      warm_up: part of the training over which the teacher's density rises from nearly flat, `p^0.02`, to itself: the
+        student starts broad, and fewer modes are missed.
       patience: epochs without a better validation KL before training stops; None never stops.
       jit_compile: whether to compile with XLA; None does so where the work is long enough to pay for it.
       callbacks: Keras callbacks of your own.
@@ -91,6 +93,8 @@ def distill(
     """
     check_at_least_one(epochs=epochs, batch_size=batch_size, steps_per_epoch=steps_per_epoch)
     check_schedule(schedule)
+    if not 0 <= warm_up <= 1:
+        raise InputError(f"warm_up must be at least 0 and at most 1; got {warm_up!r}.")
     contexts = _contexts(teacher, student, context)
     if student.is_unstandardized:
         student.standardize(_standard_rows(teacher, contexts, seed))
@@ -154,7 +158,7 @@ def _noise(seed: int, contexts: np.ndarray, batch_size: int, dtype: str, warm_up
     def batch(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         key = tf.stack([tf.constant(seed, tf.int32), tf.cast(i, tf.int32)])
         index = tf.random.stateless_uniform([batch_size], key, maxval=max(1, len(contexts)), dtype=tf.int32)
-        part = tf.minimum(1.0, tf.cast(i + 1, dtype) / max(1, warm_up))
+        part = tf.minimum(tf.ones([], dtype), tf.cast(i + 1, dtype) / max(1, warm_up))
         power = FIRST_POWER + (1.0 - FIRST_POWER) * part
         return key, tf.gather(rows, index) if contexts.size else tf.zeros([batch_size, 0], dtype), power
 

@@ -1,0 +1,137 @@
+"""distill: what it reaches, what it leaves alone, and what it refuses."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from conftest import make_small, scramble, scrambled
+
+import tfp_flows as tff
+
+tfd = tfp.distributions
+
+QUICK = {"verbose": False, "jit_compile": False, "epochs": 2, "steps_per_epoch": 5, "batch_size": 32}
+
+
+def test_reaches_a_gaussian_teacher():
+    """KL = 0 is within the student's reach: it must find it, and the history must say so."""
+    teacher = tfd.MultivariateNormalTriL([3.0, -1.0], [[2.0, 0.0], [1.5, 0.5]])
+    student = tff.iaf(event_size=2, num_layers=2, hidden_units=(16,), seed=0)
+    options = QUICK | {"epochs": 6, "steps_per_epoch": 50, "batch_size": 200}
+    history = tff.distill(teacher, student, **options, learning_rate=1e-2).history
+    x, log_prob = student.sample_and_log_prob(10_000, seed=5)
+    kl = np.mean(log_prob - teacher.log_prob(x))
+    assert -0.002 < kl < 0.01
+    assert history["val_kl"][-1] == pytest.approx(kl, abs=0.01)
+
+
+def test_reported_kl_is_that_of_the_two_densities():
+    """Neither the outliers' compression nor the tempered teacher may reach what is reported."""
+    teacher = scramble(make_small("maf", 3, batch_norm=False), scale=1.0)
+    student = make_small("iaf", 3)
+    student.standardize(10.0 * np.random.default_rng(0).normal(size=(100, 3)))
+    options = QUICK | {"epochs": 1, "steps_per_epoch": 1, "learning_rate": 1e-12}
+    kl = tff.distill(teacher, student, **options).history["val_kl"][0]
+    x, log_prob = student.sample_and_log_prob(50_000, seed=5)
+    differences = log_prob - teacher.log_prob(x)
+    assert np.max(differences) > 100  # far into what training compresses
+    error = np.std(differences) / np.sqrt(10_000)
+    assert kl == pytest.approx(np.mean(differences), abs=4 * error)
+
+
+def test_teacher_is_not_changed_and_all_of_the_student_is_trained():
+    teacher, student = scramble(make_small("maf", 2)), make_small("iaf", 2)
+    before = [v.numpy() for v in teacher.variables]
+    start = [v.numpy() for v in student.trainable_variables]
+    tff.distill(teacher, student, **QUICK)
+    for variable, value in zip(teacher.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    assert all(np.any(v.numpy() != value) for v, value in zip(student.trainable_variables, start, strict=True))
+
+
+def test_no_pass_is_sequential(monkeypatch):
+    """The networks of an IAF student and a MAF teacher are called once a layer in a step, whatever D is."""
+    teacher, student = make_small("maf", 8), make_small("iaf", 8)
+    student.standardize(np.random.default_rng(0).normal(size=(100, 8)))
+    calls = []
+    made = tff.networks.MADE.__call__
+    monkeypatch.setattr(tff.networks.MADE, "__call__", lambda self, *a, **k: calls.append(self) or made(self, *a, **k))
+
+    def no_loop(*_, **__):
+        raise AssertionError("a loop was built")
+
+    monkeypatch.setattr(tf, "while_loop", no_loop)
+    from tfp_flows.training.distill import _Distillation
+
+    model = _Distillation(student, teacher, 16)
+    model.mean_loss((tf.constant([0, 1]), tf.zeros([16, 0]), 1.0), training=True)
+    assert len(calls) == len({id(network) for network in calls}) == 4
+
+
+def test_context_reaches_both():
+    """A student of a conditional teacher follows its context."""
+    teacher = scramble(make_small("maf", 2, context_size=1, batch_norm=False), scale=0.2)
+    student = tff.iaf(event_size=2, num_layers=2, hidden_units=(32,), context_size=1, seed=0)
+    context = np.random.default_rng(0).uniform(-3, 3, size=(500, 1))
+    options = QUICK | {"epochs": 5, "steps_per_epoch": 60, "batch_size": 100}
+    history = tff.distill(teacher, student, context=context, learning_rate=1e-2, **options).history
+    assert history["val_kl"][-1] < 0.3 * history["val_kl"][0]
+    ends = np.array([[-3.0], [3.0]])
+    means = [np.mean(flow.sample(4000, seed=1, context=ends), axis=0) for flow in (teacher, student)]
+    np.testing.assert_allclose(means[1], means[0], atol=0.25 * np.ptp(means[0], axis=0).max())
+
+
+def test_reproducible_by_seed():
+    runs = []
+    for seed in (3, 3, 4):
+        student = make_small("iaf", 2)
+        tff.distill(scramble(make_small("maf", 2)), student, seed=seed, **QUICK)
+        runs.append(student.trainable_variables[0].numpy())
+    np.testing.assert_array_equal(runs[0], runs[1])
+    assert np.any(runs[0] != runs[2])
+
+
+def test_doubles():
+    student = make_small("iaf", 2, dtype="float64")
+    history = tff.distill(scrambled("maf", 2), student, **QUICK).history
+    assert np.isfinite(history["val_kl"]).all()
+
+
+def test_divergence_restores_the_start():
+    student = make_small("iaf", 2)
+    student.standardize(np.random.default_rng(0).normal(size=(100, 2)))
+    before = [v.numpy() for v in student.variables]
+    nowhere = tfd.Independent(tfd.Uniform([5.0, 5.0], [6.0, 6.0]), 1)  # log p = -inf where the student is
+    with pytest.raises(tff.DivergenceError, match="the loss was"):
+        tff.distill(nowhere, student, **QUICK)
+    for variable, value in zip(student.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+@pytest.mark.parametrize(
+    ("teacher", "options", "message"),
+    [
+        (lambda: make_small("maf", 3), {}, "teacher must be over rows of 2"),
+        (lambda: tfd.Normal(0.0, 1.0), {}, "teacher must be over rows of 2"),
+        (lambda: make_small("maf", 2, dtype="float64"), {}, "one dtype; got float64 and float32"),
+        (lambda: make_small("maf", 2, context_size=1), {}, "context_size=1, student 0"),
+        (lambda: make_small("maf", 2), {"context": np.zeros([5, 1])}, "neither takes one"),
+        (lambda: make_small("maf", 2), {"epochs": 0}, "epochs must be an integer of at least 1; got 0"),
+        (lambda: make_small("maf", 2), {"steps_per_epoch": 1.5}, "steps_per_epoch must be an integer"),
+        (lambda: make_small("maf", 2), {"schedule": "linear"}, "schedule must be 'cosine' or 'constant'"),
+        (lambda: make_small("maf", 2), {"warm_up": 1.5}, "warm_up must be at least 0 and at most 1; got 1.5"),
+    ],
+)
+def test_bad_input_is_refused(teacher, options, message):
+    student = make_small("iaf", 2)
+    before = [v.numpy() for v in student.variables]
+    with pytest.raises(tff.InputError, match=message):
+        tff.distill(teacher(), student, **(QUICK | options))
+    for variable, value in zip(student.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+def test_a_student_cannot_teach_itself():
+    student = make_small("iaf", 2)
+    with pytest.raises(tff.InputError, match="same flow"):
+        tff.distill(student, student, **QUICK)
