@@ -1,8 +1,9 @@
 """Run the notebooks, each in a clean kernel and an empty folder.
 
-`python notebooks/run.py --fast` runs all of them in a few minutes and stores nothing; `python notebooks/run.py` runs
-them in full and stores their outputs; `--check` runs them in full and compares each number with the stored one, within
-the spread that the notebook states. Names after the options choose notebooks: `python notebooks/run.py --fast 02`.
+`python notebooks/run.py --fast` runs all of them in some five minutes and stores nothing. `python notebooks/run.py`
+runs them in full and stores their outputs. `python notebooks/run.py --check` runs them in full and compares each number
+with the stored one, within the spread that the notebook states. Names choose notebooks, as in
+`python notebooks/run.py --fast 02`.
 """
 
 import argparse

@@ -38,7 +38,7 @@ def animate_flow(
       flow: a flow without context, of D of at least 2; the first two columns are shown.
       path: the file to write: .gif, or .mp4 where there is an ffmpeg.
       n: how many points.
-      limits: the frame; by default one that holds all but the outermost points of all the layers.
+      limits: the frame; by default one that holds nearly all of the data, and most points of every layer.
       frames: pictures in all, a fifth of which rest at the ends.
       fps: pictures a second.
       seed: of the points.
@@ -64,8 +64,7 @@ def animate_flow(
         raise InputError(f"{path} needs ffmpeg, which is not on the PATH: install it, or write a .gif.")
     latent = latent_draws(flow, n, seed)
     stages = path_of(flow, latent)
-    low, high = np.quantile(stages, 0.003, axis=1).min(axis=0), np.quantile(stages, 0.997, axis=1).max(axis=0)
-    frame = limits or limits_of(np.stack([low, high]))
+    frame = limits or _frame_of(stages)
     figure = Figure(figsize=(7.2, 7.2 * height_of(frame) + 0.3), layout="constrained")
     axis = figure.add_subplot()
     dots = scatter(axis, stages[0], quadrant_colours(latent))
@@ -77,6 +76,13 @@ def animate_flow(
             dots.set_offsets(stages[before] + _eased(at - before) * (stages[before + 1] - stages[before]))
             writer.grab_frame()
     return figure
+
+
+def _frame_of(stages: np.ndarray) -> Limits:
+    """A frame that holds nearly all of the data's end of `stages [S, n, 2]`, and most of every other."""
+    low = np.minimum(np.quantile(stages, 0.02, axis=1).min(axis=0), np.quantile(stages[-1], 0.003, axis=0))
+    high = np.maximum(np.quantile(stages, 0.98, axis=1).max(axis=0), np.quantile(stages[-1], 0.997, axis=0))
+    return limits_of(np.stack([low, high]))
 
 
 def _times(steps: int, frames: int) -> np.ndarray:

@@ -53,7 +53,7 @@ def density(flow: Flow, *, limits: Limits, resolution: int = 800) -> Figure:
     total = float(np.exp(log_prob).sum() * cell)
     quarter = resolution // 4
     log_prob = log_prob[quarter : resolution - quarter, quarter : resolution - quarter]
-    figure, (axis,) = panels(1, limits=limits)
+    figure, (axis,) = panels(1, limits=limits, bar=True)
     top = float(np.quantile(log_prob, 0.999))  # a few cells far above the rest would leave it grey
     image = axis.imshow(
         log_prob.T,
@@ -91,7 +91,7 @@ def gap_map(flow: Flow, law: Dataset, *, limits: Limits | None = None, resolutio
     cell, model, grid = _on_grid(flow, limits, resolution)
     truth = law.log_prob(grid.reshape(-1, 2)).reshape(model.shape)
     inside = np.isfinite(truth)
-    figure, (axis,) = panels(1, limits=limits)
+    figure, (axis,) = panels(1, limits=limits, bar=True)
     extent = {"origin": "lower", "extent": (*limits[0], *limits[1]), "aspect": aspect_of(limits)}
     top = max(np.quantile(truth[inside], 0.999), np.quantile(model, 0.999))
     relevance = ((np.maximum(model, np.where(inside, truth, -np.inf)) - top + 9.0) / 3.0).clip(0.0, 1.0)
@@ -103,7 +103,7 @@ def gap_map(flow: Flow, law: Dataset, *, limits: Limits | None = None, resolutio
         shade = np.zeros((*model.T.shape, 4))
         shade[..., 3] = (0.75 * outside / np.exp(top)).clip(0.0, 0.75).T
         axis.imshow(shade, **extent)
-        title += f"; {100 * float(outside.sum() * cell):.1f} % of the model's mass lies outside (grey)"
+        title += f"\n{100 * float(outside.sum() * cell):.1f} % of the model's mass lies outside (grey)"
     colour_bar(image, axis, limits, "log p(model) - log p(true), nats")
     axis.set_title(title)
     return figure

@@ -41,13 +41,14 @@ def limits_of(x: np.ndarray, margin: float = 0.1) -> Limits:
     return tuple((float(a), float(b)) for a, b in zip(low - pad, high + pad, strict=True))
 
 
-def panels(count: int, *, limits: Limits | None) -> tuple[Figure, list[Axes]]:
-    """Panels of one frame: side by side, or one above the other where the frame is wide."""
+def panels(count: int, *, limits: Limits | None, bar: bool = False) -> tuple[Figure, list[Axes]]:
+    """Panels of one frame: side by side, or one above the other where it is wide; with room for a colour `bar`."""
     height = height_of(limits) if limits else 0.8
     stacked = count > 1 and height < 0.5
     rows, columns = (count, 1) if stacked else (1, count)
     width = 9.0 if columns == 1 else 5.5
-    figure = Figure(figsize=(width * columns, (width * height + 0.9) * rows), layout="constrained")
+    extra = 1.7 if bar and height < 0.5 else 0.9  # for titles and ticks, and a colour bar below
+    figure = Figure(figsize=(width * columns, (width * height + extra) * rows), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis in axes:
         if limits:
