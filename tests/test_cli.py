@@ -10,6 +10,7 @@ import pytest
 import tfp_flows as tff
 from tfp_flows import cli
 
+STILLS = {"samples", "density", "grid", "gap", "layers", "loss"}
 FAST = ["--epochs", "2", "--steps-per-epoch", "5", "--num-layers", "2"]
 
 
@@ -42,7 +43,7 @@ def test_train_leaves_a_run_folder(trained):
         "history.csv",
         "figures",
     }
-    assert {p.stem for p in (trained / "figures").iterdir()} == {"samples", "density", "layers", "loss"}
+    assert {p.stem for p in (trained / "figures").iterdir()} == STILLS
     metrics = json.loads((trained / "metrics.json").read_text())
     law = tff.datasets.two_moons()
     assert metrics["gap"] == pytest.approx(metrics["nll"] - law.entropy)
@@ -71,11 +72,26 @@ def test_score_of_a_known_law_prints_the_gap(trained, capsys):
 
 
 def test_plot_draws_the_figures_again(trained, capsys):
-    before = {p.name: p.read_bytes() for p in (trained / "figures").iterdir()}
     for path in (trained / "figures").iterdir():
         path.unlink()
     assert run(capsys, "plot", trained)[0] == 0
-    assert {p.name for p in (trained / "figures").iterdir()} == set(before)
+    assert {p.name for p in (trained / "figures").iterdir()} == {f"{name}.png" for name in STILLS} | {"flow.gif"}
+    (trained / "figures" / "flow.gif").unlink()
+
+
+def test_distill_leaves_a_run_of_its_own(trained, tmp_path, capsys):
+    out = tmp_path / "student"
+    status, printed, _ = run(capsys, "distill", trained, "--out", out, *FAST, "--hidden-units", "8,8")
+    assert status == 0
+    student, teacher = tff.load(out), tff.load(trained)
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert f"KL(student, teacher) {metrics['kl']:.4f}" in printed
+    x, log_prob = student.sample_and_log_prob(10_000, seed=1)
+    assert metrics["kl"] == pytest.approx(np.mean(log_prob - teacher.log_prob(x)), rel=1e-3)
+    assert student.config["name"] == "iaf"
+    assert {p.stem for p in (out / "figures").iterdir()} == STILLS
+    assert (out / "history.csv").read_text().splitlines()[0] == "epoch,kl,val_kl"
+    assert run(capsys, "plot", out)[0] == 0
 
 
 def test_train_on_a_file_of_ones_own(tmp_path, capsys, rng):
@@ -132,6 +148,10 @@ def test_an_interrupt_leaves_a_usable_run(tmp_path, capsys, monkeypatch):
         (["sample", "RUN", "--out", "x.txt"], "x.txt"),
         (["score", "RUN", "--data", "nowhere.npy"], "nowhere.npy"),
         (["plot", "nowhere"], "holds no run"),
+        (["distill", "nowhere", "--out", "new"], "holds no run"),
+        (["distill", "RUN", "--out", "FULL"], "--force"),
+        (["distill", "RUN", "--out", "new", "--flow", "glow"], "flow must be one of maf"),
+        (["distill", "RUN", "--out", "new", "--epochs", "0"], "epochs must be an integer of at least 1; got 0"),
         (["points", " ", "--out", "x.npz"], "text"),
     ],
 )
