@@ -148,17 +148,70 @@ def test_works_inside_a_joint_distribution(name, d):
     np.testing.assert_allclose(joint.log_prob([x, y]), expected, atol=1e-8)
 
 
+def any_rows(data, name):
+    """A flow of the table, and rows for it of any shape and value that floats can tell apart from their neighbours."""
+    d = data.draw(st.sampled_from([d for n, d in CASES if n == name]))
+    batch = data.draw(hnp.array_shapes(min_dims=0, max_dims=3, max_side=3))
+    return scrambled(name, d), data.draw(hnp.arrays(np.float64, (*batch, d), elements=st.floats(-50, 50)))
+
+
 @settings(max_examples=8, deadline=None)
 @given(data=st.data())
 @planes
 def test_round_trip_for_any_shape_and_value(name, data):
-    d = data.draw(st.sampled_from([d for n, d in CASES if n == name]))
-    batch = data.draw(hnp.array_shapes(min_dims=0, max_dims=3, max_side=3))
-    x = data.draw(hnp.arrays(np.float64, (*batch, d), elements=st.floats(-50, 50)))
-    bijector = scrambled(name, d).bijector
-    back = bijector.forward(fresh(bijector.inverse(fresh(x))))
+    flow, x = any_rows(data, name)
+    back = flow.bijector.forward(fresh(flow.bijector.inverse(fresh(x))))
     assert back.shape == x.shape
     np.testing.assert_allclose(back, x, atol=1e-6)
+
+
+@pytest.mark.slow
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+@planes
+def test_log_dets_of_the_two_directions_cancel_for_any_shape_and_value(name, data):
+    flow, x = any_rows(data, name)
+    inverse = flow.bijector.inverse_log_det_jacobian(fresh(x), event_ndims=1)
+    u = flow.bijector.inverse(fresh(x))
+    forward = flow.bijector.forward_log_det_jacobian(fresh(u), event_ndims=1)
+    np.testing.assert_allclose(tf.broadcast_to(forward + inverse, x.shape[:-1]), np.zeros(x.shape[:-1]), atol=1e-6)
+
+
+@pytest.mark.slow
+@settings(max_examples=8, deadline=None)
+@given(data=st.data())
+@planes
+def test_log_prob_is_that_of_each_row_for_any_shape_and_value(name, data):
+    flow, x = any_rows(data, name)
+    log_prob = flow.log_prob(x)
+    assert log_prob.shape == x.shape[:-1]
+    rows = [flow.log_prob(row) for row in x.reshape(-1, x.shape[-1])]
+    np.testing.assert_allclose(np.ravel(log_prob), rows, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.slow
+@settings(max_examples=4, deadline=None)
+@given(data=st.data())
+@planes
+def test_laws_hold_for_any_options(name, data):
+    """Whatever is asked for: the map is invertible, and its log-det is that of autodiff."""
+    d = data.draw(st.integers(2 if name in COUPLING else 1, 5), label="event_size")
+    options = {"num_layers": data.draw(st.integers(1, 3), label="num_layers")}
+    if "hidden_units" in SMALL[name]:
+        options["hidden_units"] = data.draw(st.lists(st.integers(1, 6), max_size=3), label="hidden_units")
+        options["permutation"] = data.draw(st.sampled_from(["reverse", "random", "none"]), label="permutation")
+    context_size = data.draw(st.integers(0, 2), label="context_size") if "hidden_units" in SMALL[name] else 0
+    if context_size:
+        options["context_size"] = context_size
+    flow = scramble(tff.make(name, event_size=d, seed=data.draw(st.integers(0, 99)), dtype="float64", **options))
+    x = data.draw(hnp.arrays(np.float64, (2, d), elements=st.floats(-5, 5)))
+    context = data.draw(hnp.arrays(np.float64, (2, context_size), elements=st.floats(-3, 3)))
+    _, kwargs = flow._split_kwargs({"context": tf.constant(context)} if context_size else {})
+    u = flow.bijector.inverse(fresh(x), **kwargs)
+    np.testing.assert_allclose(flow.bijector.forward(fresh(u), **kwargs), x, atol=1e-7)
+    jacobian = jacobian_of(lambda x: flow.bijector.inverse(x, **kwargs), x)
+    log_det = flow.bijector.inverse_log_det_jacobian(fresh(x), event_ndims=1, **kwargs)
+    np.testing.assert_allclose(tf.broadcast_to(log_det, [2]), np.linalg.slogdet(jacobian)[1], atol=1e-7)
 
 
 def few_steps(name, d, x, steps=50):

@@ -16,7 +16,7 @@ __all__ = ["distill"]
 
 STATISTICS_ROWS = 10_000  # teacher's samples that the student is standardised by
 VALIDATION_ROWS = 10_000
-FIRST_POWER = 0.02
+FIRST_POWER = 0.02  # of the teacher's density, when the warm-up begins
 OUTLIER = 30.0  # nats
 
 
@@ -72,8 +72,9 @@ def distill(
       seed: fixes the noise and the contexts.
 
     Returns:
-      Keras' `History`: `history.history` has `kl` and `val_kl`, nats; the latter on 10,000 samples of noise that is
-      the same in every epoch.
+      Keras' `History`: `history.history` has `kl` and `val_kl`, nats. `val_kl` is the divergence itself, on 10,000
+      samples from noise that is the same in every epoch; `kl` is what the steps minimise, with the flattened teacher of
+      the warm-up and with single samples of more than 30 nats on a logarithmic scale, as they would hide all others.
 
     Raises:
       InputError: for distributions that do not fit together, or options that cannot work.
