@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import re
 
 import nbformat
 import pytest
@@ -59,4 +60,9 @@ def test_a_number_that_is_off_or_missing_is_told():
 @pytest.mark.parametrize("name", NAMES)
 def test_runs_in_a_clean_kernel(name):
     notebook = runner.run(FOLDER / f"{name}.ipynb", fast=True)
-    assert set(runner.numbers(notebook)) == set(runner.numbers(_read(name)))
+    assert _names(notebook) == _names(_read(name))
+
+
+def _names(notebook: nbformat.NotebookNode) -> set[str]:
+    """The names of the numbers, without the text that notebook 3 draws: without a Blender it is another."""
+    return {re.sub(r"^'[^']*', ", "", name) for name in runner.numbers(notebook)}

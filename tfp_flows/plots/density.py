@@ -100,10 +100,11 @@ def gap_map(flow: Flow, law: Dataset, *, limits: Limits | None = None, resolutio
     title = f"log p of {flow.name} less log p of {law.name}"
     if not inside.all():
         outside = np.exp(model) * ~inside
+        share = 1.0 - float((np.exp(model) * inside).sum() * cell)  # beyond the frame as well
         shade = np.zeros((*model.T.shape, 4))
         shade[..., 3] = (0.75 * outside / np.exp(top)).clip(0.0, 0.75).T
         axis.imshow(shade, **extent)
-        title += f"\n{100 * float(outside.sum() * cell):.1f} % of the model's mass lies outside (grey)"
+        title += f"\n{100 * share:.1f} % of the model's mass lies outside (grey)"
     colour_bar(image, axis, limits, "log p(model) - log p(true), nats")
     axis.set_title(title)
     return figure
