@@ -255,6 +255,12 @@ def test_arrays_become_rows(array, expected, suffix):
     np.testing.assert_array_equal(rows, expected)
 
 
+def test_npz_of_a_cloud_gives_its_points():
+    """What `tfp-flows points` writes, `tfp-flows train` reads."""
+    np.savez("cloud.npz", mesh=np.zeros([5, 3, 2]), points=TABLE, recipe=np.array("{}"))
+    np.testing.assert_array_equal(read_rows("cloud.npz"), TABLE)
+
+
 def test_npz_gives_the_array_that_key_names():
     np.savez("a.npz", train=TABLE, test=TABLE + 1)
     np.testing.assert_array_equal(read_rows("a.npz", key="test"), TABLE + 1)

@@ -81,7 +81,8 @@ def read_rows(
 
     A `.csv` file is UTF-8 text with decimal points, and commas, semicolons or tabs between the cells (in a
     `.tsv` file, tabs). Its first row is a header if no cell in it is a number. Blank lines are skipped.
-    A `.npy` file holds one array; a `.npz` file one array, or several of which `key` names one.
+    A `.npy` file holds one array; a `.npz` file one array, or several of which `key` names one; without a key it is
+    `points`, the cloud in a file of `tfp-flows points`, if there is an array of that name.
     Pickled objects are never loaded.
 
     Args:
@@ -397,6 +398,8 @@ def _member(archive: zipfile.ZipFile, key: str | None, path: Path) -> str:
     names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
     if not names:
         raise InputError(f"{path} holds no array; expected one.")
+    if key is None and "points" in names:
+        return "points"
     if key is None and len(names) > 1:
         raise InputError(f"{path} holds {len(names)} arrays, {', '.join(names)}; choose one with key.")
     if key is not None and key not in names:
