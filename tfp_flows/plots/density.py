@@ -1,5 +1,7 @@
 """The density over the plane: its picture, its integral, and where it differs from the truth."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
@@ -18,10 +20,15 @@ def log_prob_of(flow: Flow, x: np.ndarray) -> np.ndarray:
     """`flow.log_prob(x)` of many rows `[N, D]`, piece by piece, as an array `[N]`."""
     rows = x.astype(flow.dtype.as_numpy_dtype)
     size = min(CHUNK, len(rows))
-    # XLA pays for its compile time on a whole grid, and only there.
-    log_prob = tf.function(lambda x: flow.log_prob(x), jit_compile=len(rows) >= 10 * CHUNK)
+    log_prob = _compiled(flow, len(rows) >= 10 * CHUNK)  # XLA pays for its compile time on a whole grid, and only there
     pieces = np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % size, axis=0)]).reshape(-1, size, rows.shape[1])
     return np.concatenate([log_prob(tf.constant(piece)).numpy() for piece in pieces])[: len(rows)]
+
+
+@functools.lru_cache(maxsize=2)
+def _compiled(flow: Flow, jit_compile: bool) -> tf.types.experimental.PolymorphicFunction:
+    """The flow's `log_prob`, compiled: kept for the last flow, whose figures all need it."""
+    return tf.function(lambda x: flow.log_prob(x), jit_compile=jit_compile)
 
 
 def integral(flow: Flow, limits: Limits, resolution: int = 500) -> float:
