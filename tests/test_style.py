@@ -1,5 +1,6 @@
 """Lint, format, layers and the README's code: checks that run with the tests."""
 
+import configparser
 import re
 import subprocess
 import sys
@@ -24,6 +25,15 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 def test_style(command):
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_package_is_installed():
+    """What setup.cfg leaves out is there in a clone, and missing from a wheel."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    there = {".".join(p.parent.relative_to(ROOT).parts) for p in (ROOT / "tfp_flows").rglob("__init__.py")}
+    assert listed == there | {"tfp_flows.blender_data"}
 
 
 def test_readme_has_code():
