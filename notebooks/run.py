@@ -1,6 +1,6 @@
 """Run the notebooks, each in a clean kernel and an empty folder.
 
-`python notebooks/run.py --fast` runs all of them in some five minutes and stores nothing. `python notebooks/run.py`
+`python notebooks/run.py --fast` runs all of them in some ten minutes and stores nothing. `python notebooks/run.py`
 runs them in full and stores their outputs. `python notebooks/run.py --check` runs them in full and compares each number
 with the stored one, within the spread that the notebook states. Names choose notebooks, as in
 `python notebooks/run.py --fast 02`.
@@ -108,7 +108,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="starts of names, such as 02; by default all")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--fast", action="store_true", help="about a minute each, nothing is stored")
+    how.add_argument("--fast", action="store_true", help="one to three minutes each, nothing is stored")
     how.add_argument("--check", action="store_true", help="in full, and compare with the stored numbers")
     arguments = parser.parse_args()
     status = 0
