@@ -26,7 +26,7 @@ COMMANDS = [
     *(f"--flow {flow} --data two_moons --epochs {MOONS[flow]}" for flow in FLOWS),
     *(f"--flow {flow} --data two_moons --epochs {MOONS[flow]} --batch-norm" for flow in ("maf", "real_nvp")),
     *(
-        f"--flow {flow} --data {data} --epochs {6 if flow == 'nsf_coupling' else 20}"
+        f"--flow {flow} --data {data} --epochs {8 if flow == 'nsf_coupling' else 30} --learning-rate 0.005"
         for data in ("banana", "gaussian")
         for flow in FLOWS
     ),

@@ -46,6 +46,11 @@ def scrambled(name: str, event_size: int) -> "tff.Flow":
     return scramble(make_small(name, event_size, dtype="float64"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first: a long one at the end would leave the other processes idle."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)

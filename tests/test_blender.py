@@ -369,6 +369,7 @@ def program(tmp_path_factory):
 
 @pytest.fixture
 def no_bpy_package(monkeypatch):
+    monkeypatch.delenv("TFP_FLOWS_BLENDER", raising=False)
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "bpy" else find(name, *rest))
 
@@ -388,7 +389,16 @@ def test_blender_on_path_is_found(program, monkeypatch, no_bpy_package):
     assert command[-1] == "--"
 
 
-def test_bpy_of_this_python_comes_first(program, monkeypatch):
+def test_the_environment_names_a_blender(program, monkeypatch):
+    named = program("Blender 9.9")
+    monkeypatch.setenv("TFP_FLOWS_BLENDER", str(named))
+    assert blender._command(None)[0] == str(named)
+    other = program("Blender 8.8", name="other")
+    assert str(blender._command(other)[0]) == str(other)
+
+
+def test_bpy_of_this_python_comes_before_the_path(program, monkeypatch):
+    monkeypatch.delenv("TFP_FLOWS_BLENDER", raising=False)
     monkeypatch.setenv("PATH", str(program("Blender 9.9").parent))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: "found")
     assert blender._command(None)[0] == sys.executable

@@ -2,13 +2,16 @@
 
 import json
 import re
+import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import tfp_flows as tff
 from tfp_flows import cli
+from tfp_flows.datasets.blender import blender_folder
 
 STILLS = {"samples", "density", "grid", "gap", "layers", "loss"}
 FAST = ["--epochs", "2", "--steps-per-epoch", "5", "--num-layers", "2"]
@@ -26,6 +29,20 @@ def call(*words) -> int:
 def run(capsys, *words) -> tuple[int, str, str]:
     """Exit status, stdout and stderr."""
     return call(*words), *capsys.readouterr()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coarse_pictures():
+    """How they look is tested elsewhere: here a few cells and frames will do."""
+    with pytest.MonkeyPatch.context() as patch:
+        for make, option, value in (
+            (tff.plots.density, "resolution", 80),
+            (tff.plots.gap_map, "resolution", 40),
+            (tff.plots.layers, "n", 100),
+            (tff.plots.animate_flow, "frames", 5),
+        ):
+            patch.setitem(make.__kwdefaults__, option, value)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +122,18 @@ def test_train_on_a_file_of_ones_own(tmp_path, capsys, rng):
     status, _, err = run(capsys, "score", tmp_path / "run", "--data", "two_moons")
     assert status == 2
     assert "expected 3" in err or "3 columns" in err
+
+
+def test_train_on_the_mesh_of_a_file_knows_its_law(tmp_path, capsys):
+    data = Path(shutil.copy(blender_folder() / "siggraph.npz", tmp_path / "mine.npz"))
+    run_folder = tmp_path / "run"
+    status, out, _ = run(capsys, "train", "--flow", "nice", "--data", data, "--out", run_folder, *FAST)
+    assert (status, "gap to the entropy" in out) == (0, True)
+    assert {p.stem for p in (run_folder / "figures").iterdir()} == STILLS
+    assert json.loads((run_folder / "config.json").read_text())["data"]["name"] == "mesh"
+    assert run(capsys, "plot", run_folder)[0] == 0
+    status, out, _ = run(capsys, "score", run_folder, "--data", data)
+    assert (status, "on 9,800 held-out rows; gap" in out) == (0, True)
 
 
 def test_list_names_everything(capsys):

@@ -1,6 +1,7 @@
 """Every dataset's samples, density and entropy must be of one law, and that law the documented one."""
 
 import itertools
+import json
 import subprocess
 import sys
 import tracemalloc
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
 from tfp_flows import datasets
+from tfp_flows.datasets.blender import blender_folder
 from tfp_flows.errors import InputError
 
 
@@ -33,6 +35,7 @@ SMOOTH = {
 LAWS = {name: dataset for name, (dataset, *_) in SMOOTH.items()} | {
     "siggraph": datasets.siggraph(),
     "siggraph by area": datasets.siggraph(weights="area"),
+    "mesh": datasets.mesh(blender_folder() / "siggraph.npz"),
 }
 every_law = pytest.mark.parametrize("dataset", LAWS.values(), ids=LAWS.keys())
 every_smooth_law = pytest.mark.parametrize(("dataset", "frame", "step"), SMOOTH.values(), ids=SMOOTH.keys())
@@ -326,6 +329,54 @@ def test_log_prob_of_many_points_takes_bounded_memory():
     assert peak < 60e6  # the whole of 300,000 x 98 x 3 in float64 would be 700 MB
 
 
+# The mesh of a file.
+
+
+def cloud_file(path, triangles, **recipe):
+    """A file of `make_points` with these triangles, and a point in the middle of each."""
+    triangles = np.asarray(triangles, np.float64)
+    points = triangles.mean(axis=1).astype(np.float32)
+    index = np.arange(len(triangles), dtype=np.int32)
+    np.savez(path, triangles=triangles, points=points, triangle_index=index, recipe=json.dumps(recipe))
+    return path
+
+
+SQUARE = [[[0, 0], [1, 0], [1, 1]], [[0, 0], [1, 1], [0, 1]]]
+SMALL = [[[2, 0], [2, 0.5], [2.5, 0]]]
+
+
+@pytest.mark.parametrize("weights", ["triangles", "area"])
+def test_mesh_has_the_formula_s_density(tmp_path, weights):
+    law = datasets.mesh(cloud_file(tmp_path / "mesh.npz", SQUARE + SMALL), weights)
+    area = np.array([1 / 2, 1 / 2, 1 / 8])
+    mass = np.full(3, 1 / 3) if weights == "triangles" else area / area.sum()
+    np.testing.assert_allclose(law.log_prob(law.points), np.log(mass / area))
+    assert law.entropy == pytest.approx(-mass @ np.log(mass / area))
+    assert law.log_prob([[1.5, 0.1]]) == -np.inf
+
+
+def test_mesh_of_the_shipped_file_is_siggraph():
+    mesh, letters = LAWS["mesh"], LAWS["siggraph"]
+    assert mesh.entropy == letters.entropy
+    np.testing.assert_array_equal(mesh.sample(500, seed=0), letters.sample(500, seed=0))
+
+
+def test_mesh_takes_the_weights_of_the_recipe(tmp_path):
+    by_area = cloud_file(tmp_path / "area.npz", SQUARE, points_per_triangle=None, points_by_area=10)
+    alike = cloud_file(tmp_path / "alike.npz", SQUARE, points_per_triangle=10, points_by_area=None)
+    assert datasets.mesh(by_area).config["weights"] == "area"
+    assert datasets.mesh(alike).config["weights"] == "triangles"
+
+
+def test_triangles_that_overlap_are_refused_and_those_that_touch_are_not(tmp_path):
+    inner = [[[0.6, 0.2], [0.7, 0.2], [0.7, 0.3]]]
+    crossing = [[[-1, 0.5], [2, 0.5], [2, 0.55]]]  # no corner of one lies inside of another
+    for extra in (inner, crossing):
+        with pytest.raises(InputError, match="triangles 0 and 2 overlap"):
+            datasets.mesh(cloud_file(tmp_path / "bad.npz", SQUARE + extra))
+    datasets.mesh(cloud_file(tmp_path / "good.npz", SQUARE + SMALL))
+
+
 # What cannot work.
 
 
@@ -371,8 +422,12 @@ def test_datasets_refuse_what_cannot_work(call, message):
         (lambda: datasets.banana(scale=None), "scale is None; expected a number from 0.01 to 100."),
         (lambda: datasets.siggraph("uniform"), "weights is 'uniform'; expected 'tutorial' or 'area'."),
         (
+            lambda: datasets.mesh(blender_folder() / "siggraph.npz", "tutorial"),
+            "weights is 'tutorial'; expected 'triangles' or 'area'.",
+        ),
+        (
             lambda: datasets.make("moons"),
-            "There is no dataset 'moons'; expected one of: siggraph, two_moons, gaussian, banana.",
+            "There is no dataset 'moons'; expected one of: siggraph, two_moons, gaussian, banana, mesh.",
         ),
         (lambda: datasets.make("banana", noise=1), "banana has no option 'noise'; it takes: scale."),
         (lambda: datasets.make("gaussian", noise=1), "gaussian has no option 'noise'; it takes: none."),

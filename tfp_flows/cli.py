@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -84,21 +84,17 @@ def train(
         built = tff.make(
             flow, event_size=test.shape[1], seed=seed, **{k: v for k, v in options.items() if v is not None}
         )
-        interrupted = False
-        try:
-            history = tff.fit(
-                built,
-                law or rows,
-                epochs=rounds if epochs is None else epochs,
-                batch_size=batch_size,
-                learning_rate=rate if learning_rate is None else learning_rate,
-                patience=patience,
-                steps_per_epoch=steps_per_epoch,
-                seed=seed,
-            ).history
-        except TrainingInterrupted as stop:
-            history, interrupted = stop.history.history, True
-            console.print("Interrupted: keeping the best weights so far.")
+        history, interrupted = _history(
+            tff.fit,
+            built,
+            law or rows,
+            epochs=rounds if epochs is None else epochs,
+            batch_size=batch_size,
+            learning_rate=rate if learning_rate is None else learning_rate,
+            patience=patience,
+            steps_per_epoch=steps_per_epoch,
+            seed=seed,
+        )
         built.save(folder)
         metrics = _evaluate(built, test, law.entropy if law else None)
         metrics |= {"epochs": len(history.get("nll", [])), "seconds": time.perf_counter() - started}
@@ -136,20 +132,16 @@ def distill(
     student = tff.make(
         flow, event_size=teacher.event_size, seed=seed, **{k: v for k, v in options.items() if v is not None}
     )
-    interrupted = False
-    try:
-        history = tff.distill(
-            teacher,
-            student,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            steps_per_epoch=steps_per_epoch,
-            seed=seed,
-        ).history
-    except TrainingInterrupted as stop:
-        history, interrupted = stop.history.history, True
-        console.print("Interrupted: keeping the best weights so far.")
+    history, interrupted = _history(
+        tff.distill,
+        teacher,
+        student,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        steps_per_epoch=steps_per_epoch,
+        seed=seed,
+    )
     student.save(folder)
     x, log_prob = student.sample_and_log_prob(TEST_ROWS, seed=seed + 1)
     metrics = _kl(log_prob.numpy() - tff.plots.log_prob_of(teacher, x.numpy()))
@@ -195,8 +187,8 @@ def score(
     import tfp_flows as tff
 
     flow = tff.load(run)
-    law = tff.datasets.make(data) if data in tff.datasets.names() else None
-    rows = law.sample(TEST_ROWS, seed=seed) if law else tff.datasets.read_rows(data)
+    law = _law(data)
+    rows = law.sample(TEST_ROWS, seed=seed) if data in tff.datasets.names() else tff.datasets.read_rows(data)
     rows = tff.datasets.as_rows(rows, name=data, event_size=flow.event_size)
     log_prob = tff.plots.log_prob_of(flow, rows)
     if out:
@@ -269,6 +261,15 @@ def points(
     console.print(f"the cloud is in {path}")
 
 
+def _history(train: Callable, *flows_and_data: Any, **options: Any) -> tuple[dict[str, list[float]], bool]:
+    """The history of a training, and whether Ctrl-C ended it."""
+    try:
+        return train(*flows_and_data, **options).history, False
+    except TrainingInterrupted as stop:
+        console.print("Interrupted: keeping the best weights so far.")
+        return stop.history.history, True
+
+
 def _new_folder(out: Path | None, name: str, force: bool) -> Path:
     """The run folder to write: the one asked for if it is free, or the first free name below runs/."""
     if out is None:
@@ -313,8 +314,8 @@ def _training_data(data: str, seed: int) -> "tuple[Dataset | None, np.ndarray | 
 
     from tfp_flows import datasets
 
-    if data in datasets.names():
-        law = datasets.make(data)
+    law = _law(data)
+    if law:
         return law, None, law.split(seed).test
     if not Path(data).suffix:
         raise InputError(f"--data must be one of {', '.join(datasets.names())}, or a file; got {data!r}.")
@@ -324,12 +325,21 @@ def _training_data(data: str, seed: int) -> "tuple[Dataset | None, np.ndarray | 
     return None, rows[held_out:], rows[:held_out]
 
 
+def _law(data: str) -> "Dataset | None":
+    """The exact law behind `--data`: that of a dataset's name, or of the mesh in a file of `points`."""
+    from tfp_flows import datasets
+
+    if data in datasets.names():
+        return datasets.make(data)
+    return datasets.mesh(Path(data).resolve()) if datasets.is_mesh_file(data) else None
+
+
 def _data_of(facts: dict) -> "tuple[Dataset | None, np.ndarray]":
     """The law of a run's data, if it is known, and rows of it."""
     from tfp_flows import datasets
 
     name = facts.get("name", "")
-    law = datasets.make(name, **facts.get("options", {})) if name in datasets.names() else None
+    law = datasets.make(name, **facts["options"]) if "options" in facts else None
     return law, law.sample(SHOWN_ROWS, seed=1) if law else datasets.read_rows(name)
 
 

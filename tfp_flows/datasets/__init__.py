@@ -7,6 +7,7 @@ from tfp_flows.datasets.banana import banana
 from tfp_flows.datasets.dataset import Dataset, Split
 from tfp_flows.datasets.files import as_rows, read_rows, write_rows
 from tfp_flows.datasets.gaussian import gaussian
+from tfp_flows.datasets.mesh import is_mesh_file, mesh
 from tfp_flows.datasets.siggraph import siggraph
 from tfp_flows.datasets.two_moons import two_moons
 from tfp_flows.errors import InputError
@@ -17,7 +18,9 @@ __all__ = [
     "as_rows",
     "banana",
     "gaussian",
+    "is_mesh_file",
     "make",
+    "mesh",
     "names",
     "read_rows",
     "siggraph",
@@ -25,24 +28,25 @@ __all__ = [
     "write_rows",
 ]
 
-_MAKERS = {maker.__name__: maker for maker in (siggraph, two_moons, gaussian, banana)}
+_NAMED = {maker.__name__: maker for maker in (siggraph, two_moons, gaussian, banana)}
+_MAKERS = _NAMED | {"mesh": mesh}
 
 
 def names() -> list[str]:
-    """List the datasets that `make` can build.
+    """List the datasets that `make` builds from their name alone; `mesh` needs a file as well.
 
     >>> from tfp_flows import datasets
     >>> datasets.names()
     ['siggraph', 'two_moons', 'gaussian', 'banana']
     """
-    return list(_MAKERS)
+    return list(_NAMED)
 
 
 def make(name: str, **options: Any) -> Dataset:
     """Build a dataset by its name: `make("banana", scale=2.0)` is `banana(scale=2.0)`.
 
     Args:
-      name: one of `names()`.
+      name: one of `names()`, or "mesh".
       **options: those of the function of that name.
 
     Raises:

@@ -73,8 +73,8 @@ def make_points(
         points_per_triangle: so many points in every triangle, large or small.
         points_by_area: instead of those, so many points, uniform over the whole text.
         seed: of the points; a mesh and a seed give the same points on every machine.
-        blender: a `blender` executable, or a Python that has `bpy`. None is this Python if it has `bpy`, else
-            the `blender` on PATH.
+        blender: a `blender` executable, or a Python that has `bpy`. None is what the environment variable
+            `TFP_FLOWS_BLENDER` names, else this Python if it has `bpy`, else the `blender` on PATH.
         force: overwrite `out` if it exists.
 
     Raises:
@@ -149,6 +149,7 @@ def _script() -> ModuleType:
 def _command(blender: PathLike | None) -> list[str]:
     """Return the command that runs the script, up to the script's own arguments."""
     script = str(blender_folder() / "make_points.py")
+    blender = blender or os.environ.get("TFP_FLOWS_BLENDER") or None
     if blender is None and importlib.util.find_spec("bpy") is not None:
         return [sys.executable, script]
     program = shutil.which("blender" if blender is None else blender)
