@@ -96,6 +96,7 @@ def test_plot_draws_the_figures_again(trained, capsys):
     (trained / "figures" / "flow.gif").unlink()
 
 
+@pytest.mark.slow
 def test_distill_leaves_a_run_of_its_own(trained, tmp_path, capsys):
     out = tmp_path / "student"
     status, printed, _ = run(capsys, "distill", trained, "--out", out, *FAST, "--hidden-units", "8,8")
@@ -124,6 +125,7 @@ def test_train_on_a_file_of_ones_own(tmp_path, capsys, rng):
     assert "expected 3" in err or "3 columns" in err
 
 
+@pytest.mark.slow
 def test_train_on_the_mesh_of_a_file_knows_its_law(tmp_path, capsys):
     data = Path(shutil.copy(blender_folder() / "siggraph.npz", tmp_path / "mine.npz"))
     run_folder = tmp_path / "run"

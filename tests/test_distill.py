@@ -39,6 +39,7 @@ def test_reported_kl_is_that_of_the_two_densities():
     assert kl == pytest.approx(np.mean(differences), abs=4 * error)
 
 
+@pytest.mark.slow
 def test_teacher_is_not_changed_and_all_of_the_student_is_trained():
     teacher, student = scramble(make_small("maf", 2)), make_small("iaf", 2)
     before = [v.numpy() for v in teacher.variables]
@@ -68,6 +69,7 @@ def test_no_pass_is_sequential(monkeypatch):
     assert len(calls) == len({id(network) for network in calls}) == 4
 
 
+@pytest.mark.slow
 def test_context_reaches_both():
     """A student of a conditional teacher follows its context."""
     teacher = scramble(make_small("maf", 2, context_size=1, batch_norm=False), scale=0.2)
@@ -81,6 +83,7 @@ def test_context_reaches_both():
     np.testing.assert_allclose(means[1], means[0], atol=0.25 * np.ptp(means[0], axis=0).max())
 
 
+@pytest.mark.slow
 def test_reproducible_by_seed():
     runs = []
     for seed in (3, 3, 4):

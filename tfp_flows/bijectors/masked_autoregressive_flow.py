@@ -12,13 +12,15 @@ class MaskedAutoregressiveFlow(Conditional, tfp.bijectors.MaskedAutoregressiveFl
     """`tfb.MaskedAutoregressiveFlow`, with the same arguments and the same law.
 
     ```
-    forward   x[i] = shift(x[<i]) + exp(log_scale(x[<i])) u[i]        D passes of the network, one after another
-    inverse   u[i] = (x[i] - shift(x[<i])) exp(-log_scale(x[<i]))     one pass
+    forward   x[i] = shift(x[<i]) + exp(log_scale(x[<i])) u[i]
+    inverse   u[i] = (x[i] - shift(x[<i])) exp(-log_scale(x[<i]))
     forward_log_det_jacobian(u) = sum{ log_scale(x[<i]) : i=1...D }
     inverse_log_det_jacobian(x) = -forward_log_det_jacobian(u)
     ```
 
-    `tfb.Invert` of it is the layer of IAF: one pass to sample, D passes for the density of foreign data.
+    The inverse is one pass of the network. So is, in multiplications, the forward direction with a `MADE`: each hidden
+    unit is computed once, when all that it depends on is known. With another network, it is TFP's loop of D passes.
+    `tfb.Invert` of it is the layer of IAF.
 
     Args: those of `tfb.MaskedAutoregressiveFlow`; `shift_and_log_scale_fn` is usually
       `tff.networks.ShiftAndLogScale(tff.networks.MADE(event_size))`, or any network that respects the order.
@@ -33,6 +35,19 @@ class MaskedAutoregressiveFlow(Conditional, tfp.bijectors.MaskedAutoregressiveFl
 
     Source: Papamakarios et al., Masked Autoregressive Flow, arXiv:1705.07057; Kingma et al., IAF, arXiv:1606.04934.
     """
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether `forward` takes D passes of the network, one after another."""
+        return self._event_ndims != 1 or getattr(self._shift_and_log_scale_fn, "solve_affine", None) is None
+
+    def _forward(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
+        if self.is_sequential:
+            return super()._forward(x, **kwargs)
+        y, log_scale = self._shift_and_log_scale_fn.solve_affine(x, **kwargs)
+        if log_scale is not None:
+            self._cache.forward_attributes(x, **kwargs)["ildj"] = -tf.reduce_sum(log_scale, axis=-1)
+        return y
 
     def _inverse(self, y: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
         # One evaluation of the network serves the log-det too: TFP's cache keeps it with the pair (x, y).

@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 from tfp_flows.datasets import as_rows
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.training.loop import adam, check_at_least_one, check_schedule, run, uses_xla
+from tfp_flows.training.loop import adam, check_at_least_one, check_schedule, run, steps_at_once, uses_xla
 from tfp_flows.training.model import TrainedFlow
 
 __all__ = ["distill"]
@@ -67,7 +67,7 @@ def distill(
         student starts broad, and fewer modes are missed.
       patience: epochs without a better validation KL before training stops; None never stops.
       jit_compile: whether to compile with XLA; None does so where the work is long enough to pay for it.
-      callbacks: Keras callbacks of your own.
+      callbacks: Keras callbacks of your own; Keras calls those of batches once for every few steps (25 at most).
       verbose: whether to show a progress bar.
       seed: fixes the noise and the contexts.
 
@@ -102,7 +102,9 @@ def distill(
     steps = epochs * steps_per_epoch
     model = _Distillation(student, teacher, batch_size)
     model.compile(
-        optimizer or adam(learning_rate, schedule, steps, clip_norm), jit_compile=uses_xla(jit_compile, steps)
+        optimizer or adam(learning_rate, schedule, steps, clip_norm),
+        jit_compile=uses_xla(jit_compile, steps),
+        steps_per_execution=steps_at_once(steps_per_epoch),
     )
     model.optimizer.build(model.trainable_variables)
     return run(

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.training.loop import adam, check_at_least_one, check_schedule, run, uses_xla
+from tfp_flows.training.loop import adam, check_at_least_one, check_schedule, run, steps_at_once, uses_xla
 from tfp_flows.training.model import FlowModel
 from tfp_flows.training.rows import Source, as_source, batches_of, check_rows
 
@@ -65,7 +65,7 @@ def fit(
       entropy: lowest NLL there is, in nats; known by itself for a `tff.datasets` dataset.
       jit_compile: whether to compile with XLA; None does so where the work is long enough to pay for it.
       strategy: a `tf.distribute.Strategy`, under whose scope the flow was built.
-      callbacks: Keras callbacks of your own.
+      callbacks: Keras callbacks of your own; Keras calls those of batches once for every few steps (25 at most).
       verbose: whether to show a progress bar.
       seed: fixes the order of the rows, what is held out and what is drawn.
 
@@ -114,6 +114,7 @@ def fit(
         model.compile(
             optimizer or adam(learning_rate, schedule, total_steps, clip_norm),
             jit_compile=uses_xla(False if strategy and jit_compile is None else jit_compile, total_steps),
+            steps_per_execution=steps_at_once(source.steps),
         )
         model.optimizer.build(model.trainable_variables)  # here, as its slots must live where the variables do
     tf.keras.utils.set_random_seed(seed)
@@ -151,7 +152,8 @@ def _check_strategy(flow: Flow, strategy: tf.distribute.Strategy | None) -> None
 
 
 def _warn_if_sequential(flow: Flow) -> None:
-    inverted = [b for b in flow.layers if isinstance(getattr(b, "bijector", None), MaskedAutoregressiveFlow)]
+    inner = (getattr(layer, "bijector", None) for layer in flow.layers)
+    inverted = [b for b in inner if isinstance(b, MaskedAutoregressiveFlow) and b.is_sequential]
     if inverted and flow.event_size > 1:
         warnings.warn(
             f"the density of {flow.name} takes {flow.event_size} passes of the network in each of its {len(inverted)} "

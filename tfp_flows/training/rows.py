@@ -137,17 +137,15 @@ def _drawn_afresh(dataset: Dataset, event_size: int, dtype: str, batch_size: int
 
 
 def _generated(draw: Callable[[], Rows], like: Rows, batch_size: int) -> tf.data.Dataset:
-    """Endless batches, cut from blocks that `draw` makes."""
+    """Endless batches, cut from blocks that `draw` makes: Python is asked once a block, not once a batch."""
 
     def generate() -> Iterator[dict]:
         while True:
-            block = draw()
-            for i in range(0, len(block.x), batch_size):
-                yield block.take(slice(i, i + batch_size)).present()
+            yield {name: part.reshape(-1, batch_size, *part.shape[1:]) for name, part in draw().present().items()}
 
-    signature = {k: tf.TensorSpec((batch_size, *v.shape[1:]), v.dtype) for k, v in like.present().items()}
-    batches = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    return batches.map(_as_tuple).prefetch(4)
+    signature = {k: tf.TensorSpec((None, batch_size, *v.shape[1:]), v.dtype) for k, v in like.present().items()}
+    blocks = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    return blocks.prefetch(1).unbatch().map(_as_tuple).prefetch(4)
 
 
 def _streamed(batches: tf.data.Dataset, steps: int | None, dtype: str) -> Source:

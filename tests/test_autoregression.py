@@ -1,0 +1,170 @@
+"""Solving a MADE block by block: TFP's loop of D passes is what it must agree with, in values and in gradients."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_flows as tff
+from tfp_flows.networks.autoregression import BLOCK, Plan
+
+SIZES = [
+    1,
+    2,
+    BLOCK,
+    BLOCK + 1,
+    3 * BLOCK,
+    41,
+]  # one dimension, one block, one more, whole blocks, a last one that is not
+
+
+def made_of(event_size, hidden_units=(23, 31), dtype="float64", **options):
+    """A network with weights far from their start."""
+    made = tff.networks.MADE(event_size, hidden_units=hidden_units, dtype=dtype, seed=0, **options)
+    rng = np.random.default_rng(1)
+    for variable in made.trainable_variables:
+        variable.assign(rng.normal(0.0, 0.4 / np.sqrt(variable.shape[0]), variable.shape))
+    return made
+
+
+def pair(made, bound=5.0):
+    """Our layer, and TFP's with the same network."""
+    network = tff.networks.ShiftAndLogScale(made, bound)
+    return tff.bijectors.MaskedAutoregressiveFlow(network), tfp.bijectors.MaskedAutoregressiveFlow(network)
+
+
+CASES = {
+    **{f"D = {d}": (d, {}) for d in SIZES},
+    "no hidden layer": (11, {"hidden_units": ()}),
+    "one narrow layer": (11, {"hidden_units": (3,)}),
+    "three layers": (19, {"hidden_units": (40, 7, 64)}),
+    "right to left": (19, {"order": "right-to-left"}),
+    "random order": (19, {"order": "random"}),
+    "shift alone": (19, {"params": 1}),
+    **{f"context, D = {d}": (d, {"context_size": 3}) for d in (1, 2, 19)},
+    "context, narrow": (11, {"context_size": 3, "hidden_units": (1, 2)}),
+}
+every_case = pytest.mark.parametrize(("event_size", "options"), CASES.values(), ids=CASES.keys())
+
+
+def inputs(event_size, options, batch=(5,)):
+    rng = np.random.default_rng(2)
+    u = tf.constant(rng.normal(size=(*batch, event_size)))
+    context_size = options.get("context_size", 0)
+    return u, {"conditional_input": tf.constant(rng.normal(size=(*batch, context_size)))} if context_size else {}
+
+
+@every_case
+def test_same_values_as_the_loop(event_size, options):
+    ours, theirs = pair(made_of(event_size, **options))
+    u, context = inputs(event_size, options)
+    np.testing.assert_allclose(ours.forward(u, **context), theirs.forward(u, **context), atol=1e-10)
+    np.testing.assert_allclose(
+        ours.forward_log_det_jacobian(tf.identity(u), 1, **context),
+        theirs.forward_log_det_jacobian(tf.identity(u), 1, **context) + tf.zeros(5, "float64"),
+        atol=1e-10,
+    )
+
+
+@every_case
+def test_same_gradients_as_the_loop(event_size, options):
+    made = made_of(event_size, **options)
+    u, context = inputs(event_size, options)
+    weights = tf.constant(np.random.default_rng(3).normal(size=u.shape))
+    found = []
+    for layer in pair(made):
+        with tf.GradientTape() as tape:
+            sources = [u, *context.values(), *made.trainable_variables]
+            tape.watch(sources)
+            x = layer.forward(u, **context)
+            log_det = layer.inverse_log_det_jacobian(x, 1, **context)
+            loss = tf.reduce_sum(weights * tf.sin(x)) + tf.reduce_sum(tf.square(log_det))
+        found.append(tape.gradient(loss, sources, unconnected_gradients="zero"))
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
+@pytest.mark.parametrize("event_size", [2, 2 * BLOCK + 3])
+def test_equal_eagerly_in_a_graph_and_under_xla(event_size):
+    made = made_of(event_size)
+    u, _ = inputs(event_size, {})
+
+    def value_and_gradient(u):
+        with tf.GradientTape() as tape:
+            x = pair(made)[0].forward(u)
+            loss = tf.reduce_sum(tf.square(x))
+        return x, *tape.gradient(loss, made.trainable_variables)
+
+    eager = value_and_gradient(u)
+    for jit_compile in (False, True):
+        compiled = tf.function(
+            value_and_gradient, jit_compile=jit_compile, input_signature=[tf.TensorSpec([None, event_size], u.dtype)]
+        )
+        for a, b in zip(eager, compiled(u), strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-9)
+
+
+def test_second_derivatives_and_jacobians():
+    made = made_of(BLOCK + 3, hidden_units=(12,))
+    ours, theirs = pair(made)
+    u, _ = inputs(BLOCK + 3, {}, batch=(2,))
+    jacobians, hessians = [], []
+    for layer in (ours, theirs):
+        with tf.GradientTape() as outer:
+            outer.watch(u)
+            with tf.GradientTape() as inner:
+                inner.watch(u)
+                x = layer.forward(u)
+                loss = tf.reduce_sum(tf.sin(x))
+            gradient = inner.gradient(loss, u)
+            loss = tf.reduce_sum(tf.square(gradient))
+        hessians.append(outer.gradient(loss, u))
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(u)
+            x = layer.forward(u)
+        jacobians.append(tape.batch_jacobian(x, u, experimental_use_pfor=layer is ours))
+    np.testing.assert_allclose(*jacobians, atol=1e-9)
+    np.testing.assert_allclose(*hessians, atol=1e-8)
+
+
+@pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0,)], ids=str)
+def test_batches_of_any_rank_and_contexts_that_broadcast(batch):
+    made = made_of(11, context_size=2)
+    ours, _ = pair(made)
+    u, _ = inputs(11, {}, batch)
+    context = tf.constant([0.3, -0.7], "float64")
+    x = ours.forward(u, conditional_input=context)
+    assert x.shape == u.shape
+    np.testing.assert_allclose(ours.inverse(tf.identity(x), conditional_input=context), u, atol=1e-10)
+
+
+@pytest.mark.parametrize("network", [tff.networks.MADE(5, dtype="float64", seed=0), lambda y: made_of(5)(y)])
+def test_a_bare_made_is_solved_and_a_foreign_network_goes_through_the_loop(network):
+    layer = tff.bijectors.MaskedAutoregressiveFlow(network)
+    assert layer.is_sequential is not isinstance(network, tff.networks.MADE)
+    u, _ = inputs(5, {})
+    expected = tfp.bijectors.MaskedAutoregressiveFlow(network).forward(u)
+    np.testing.assert_allclose(layer.forward(u), expected, atol=1e-10)
+
+
+def test_graph_grows_less_than_the_root_of_the_dimensions():
+    def nodes(event_size):
+        layer = pair(made_of(event_size))[0]
+        graph = tf.function(layer.forward).get_concrete_function(tf.TensorSpec([4, event_size], tf.float64)).graph
+        library = graph.as_graph_def().library.function
+        return len(graph.get_operations()) + sum(len(function.node_def) for function in library)
+
+    assert nodes(32 * BLOCK) < 1.3 * nodes(8 * BLOCK)
+
+
+def test_plan_completes_every_unit_in_its_block():
+    for event_size, units, context in itertools.product((2, 9, 40), (1, 5, 64), (0, 1)):
+        degree = np.sort(np.random.default_rng(0).integers(1 - context, event_size, size=units))
+        plan = Plan([degree], event_size, (1, 2))
+        index = plan.in_blocks(1)
+        assert sorted(index[index < units]) == list(range(units))
+        for t, i in itertools.product(range(plan.count), range(plan.block + 1)):
+            done = np.flatnonzero(degree <= t * plan.block + i) - plan.starts[1][t]
+            assert max(done, default=-1) < max(high for _, high in plan.windows[0][: i + 1])
