@@ -23,11 +23,14 @@ def maf(
     seed: int | None = None,
     dtype: str = "float32",
 ) -> Flow:
-    """Masked autoregressive flow: log-densities in one pass a layer, samples in D passes a layer.
+    """Masked autoregressive flow: log-densities in one pass a layer, samples in D short steps.
 
     ```
     x[i] = shift(x[<i]) + exp(log_scale(x[<i])) u[i]        in each layer, with the order reversed between layers
     ```
+
+    The D steps of a sample wait for one another, but together they are the work of about two passes: each hidden unit
+    is computed once.
 
     Args:
       event_size: D, at least 1.
