@@ -73,7 +73,9 @@ def main() -> None:
     """Prints the table."""
     numbers = [int(word) for word in sys.argv[1:]]
     cases = [tuple(numbers[i : i + 3]) for i in range(0, len(numbers), 3)] or CASES
-    print("| D | hidden | batch | log_prob, ms | sample, ms | ratio | TFP's, ms | times faster | differ by | compiled, s |")
+    print(
+        "| D | hidden | batch | log_prob, ms | sample, ms | ratio | TFP's, ms | faster by | differ by | compiled, s |"
+    )
     print("|---|---|---|---|---|---|---|---|---|---|")
     for case in cases:
         measure(*case)

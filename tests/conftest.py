@@ -23,8 +23,8 @@ SMALL = {
 }
 COUPLING = ("real_nvp", "nice", "nsf_coupling")
 CASES = [(name, d) for name in SMALL for d in (1, 2, 3, 8) if not (name in COUPLING and d == 1)]
-# Every law runs for every case; the sizes in between are left to the full run.
-TABLE = [pytest.param(name, d, marks=[pytest.mark.slow] if d == 3 else []) for name, d in CASES]
+# Every law runs for every case; the smallest size and one in between are left to the full run.
+TABLE = [pytest.param(name, d, marks=[pytest.mark.slow] if d in (1, 3) else []) for name, d in CASES]
 
 
 def make_small(name: str, event_size: int, **options) -> "tff.Flow":
