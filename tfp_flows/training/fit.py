@@ -114,7 +114,8 @@ def fit(
         model.compile(
             optimizer or adam(learning_rate, schedule, total_steps, clip_norm),
             jit_compile=uses_xla(False if strategy and jit_compile is None else jit_compile, total_steps),
-            steps_per_execution=steps_at_once(source.steps),
+            # Keras' loop over steps fails on the iterators of a strategy with several devices
+            steps_per_execution=1 if strategy else steps_at_once(source.steps),
         )
         model.optimizer.build(model.trainable_variables)  # here, as its slots must live where the variables do
     tf.keras.utils.set_random_seed(seed)
