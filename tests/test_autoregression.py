@@ -86,7 +86,7 @@ def test_same_gradients_as_the_loop(event_size, options):
         np.testing.assert_allclose(ours, theirs, atol=1e-9)
 
 
-@pytest.mark.parametrize("event_size", [2, 2 * BLOCK + 3])
+@pytest.mark.parametrize("event_size", [2, pytest.param(2 * BLOCK + 3, marks=pytest.mark.slow)])
 def test_equal_eagerly_in_a_graph_and_under_xla(event_size):
     made = made_of(event_size)
     u, _ = inputs(event_size, {})

@@ -159,7 +159,7 @@ def test_a_second_fit_goes_on_from_the_first(rows):
     np.testing.assert_array_equal(flow.layers[0].loc, loc)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_doubles_train_too(rows, jit_compile):
     flow = make_small("nice", 2, dtype="float64")
     history = tff.fit(flow, rows, **(QUICK | {"jit_compile": jit_compile}))
