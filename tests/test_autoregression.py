@@ -149,6 +149,12 @@ def test_a_bare_made_is_solved_and_a_foreign_network_goes_through_the_loop(netwo
     np.testing.assert_allclose(layer.forward(u), expected, atol=1e-10)
 
 
+def test_a_network_of_another_transform_is_refused():
+    layer = tff.bijectors.MaskedAutoregressiveFlow(made_of(3, params=3))
+    with pytest.raises(tff.InputError, match="params=1 or params=2; got params=3"):
+        layer.forward(inputs(3, {})[0])
+
+
 def test_graph_grows_less_than_the_root_of_the_dimensions():
     def nodes(event_size):
         layer = pair(made_of(event_size))[0]

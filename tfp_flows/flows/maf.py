@@ -29,8 +29,8 @@ def maf(
     x[i] = shift(x[<i]) + exp(log_scale(x[<i])) u[i]        in each layer, with the order reversed between layers
     ```
 
-    The D steps of a sample wait for one another, but together they are the work of about two passes: each hidden unit
-    is computed once.
+    The D steps of a sample wait for one another, but together they cost two to three passes: each hidden unit is
+    computed once.
 
     Args:
       event_size: D, at least 1.

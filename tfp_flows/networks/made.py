@@ -130,8 +130,7 @@ class MADE(tf.Module):
 
         Args:
           u: `[..., D]`.
-          element: from a list of `params` tensors and one of the same shape, elementwise; `x - element` must not
-            depend on anything else.
+          element: a function of a list of `params` tensors and one of `u`, all of one shape; elementwise.
           conditional_input: `[..., C]`; its leading dimensions broadcast with those of `u`.
 
         Returns:
@@ -175,6 +174,8 @@ class MADE(tf.Module):
         """The `x` with `x = shift + exp(log_scale) u`, where `made(x)` is shift and, with `params=2`, log-scale."""
         if self.params == 1:
             return self.solve(u, lambda y, u: y[0] + u, **kwargs)[0], None
+        if self.params != 2:
+            raise InputError(f"an affine layer takes a MADE with params=1 or params=2; got params={self.params}.")
         x, y = self.solve(u, lambda y, u: y[0] + tf.exp(y[1]) * u, **kwargs)
         return x, y[..., 1]
 
