@@ -9,8 +9,9 @@ import tensorflow_probability as tfp
 from tfp_flows.datasets import as_rows
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.training.loop import adam, check_at_least_one, check_schedule, run, steps_at_once, uses_xla
+from tfp_flows.training.loop import adam, check_at_least_one, check_schedule, run, uses_xla
 from tfp_flows.training.model import TrainedFlow
+from tfp_flows.training.rows import steps_at_once
 
 __all__ = ["distill"]
 
@@ -99,19 +100,20 @@ def distill(
     contexts = _contexts(teacher, student, context)
     if student.is_unstandardized:
         student.standardize(_standard_rows(teacher, contexts, seed))
-    steps = epochs * steps_per_epoch
+    steps, block = epochs * steps_per_epoch, steps_at_once(steps_per_epoch)
     model = _Distillation(student, teacher, batch_size)
     model.compile(
         optimizer or adam(learning_rate, schedule, steps, clip_norm),
         jit_compile=uses_xla(jit_compile, steps),
-        steps_per_execution=steps_at_once(steps_per_epoch),
     )
     model.optimizer.build(model.trainable_variables)
     return run(
         model,
-        _noise(seed, contexts, batch_size, student.dtype.name, warm_up=round(warm_up * steps)),
+        _noise(seed, contexts, batch_size, student.dtype.name, round(warm_up * steps)).batch(
+            block, drop_remainder=True
+        ),
         epochs=epochs,
-        steps=steps_per_epoch,
+        steps=steps_per_epoch // block,
         validation=_noise(seed + 1, contexts, batch_size, student.dtype.name)
         .take(-(-VALIDATION_ROWS // batch_size))
         .cache(),
@@ -127,7 +129,7 @@ class _Distillation(TrainedFlow):
     """The student as a Keras model whose batches are seeds of noise `[2]` and contexts `[B, C]`."""
 
     def __init__(self, student: Flow, teacher: tfp.distributions.Distribution, batch_size: int) -> None:
-        super().__init__(student, "kl", name="distillation")
+        super().__init__(student, "kl", name="distillation", in_blocks=True)
         self._teacher, self._batch_size = teacher, batch_size
 
     def mean_loss(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:

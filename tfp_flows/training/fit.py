@@ -8,9 +8,9 @@ import tensorflow as tf
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.training.loop import adam, check_at_least_one, check_schedule, run, steps_at_once, uses_xla
+from tfp_flows.training.loop import adam, check_at_least_one, check_schedule, run, uses_xla
 from tfp_flows.training.model import FlowModel
-from tfp_flows.training.rows import Source, as_source, batches_of, check_rows
+from tfp_flows.training.rows import Source, as_source, batches_of, check_rows, steps_at_once
 
 __all__ = ["fit"]
 
@@ -56,7 +56,8 @@ def fit(
       validation_split: part of the rows in memory that is held out.
       epochs: passes over the rows at most; for a dataset of known law, rounds of `steps_per_epoch` fresh batches.
       batch_size: rows of a step; fewer if there are fewer rows.
-      steps_per_epoch: steps of an epoch; by default one pass, or 100 where batches are drawn afresh.
+      steps_per_epoch: steps of an epoch; by default one pass, less a few batches where that makes equal blocks of them,
+        or 100 where batches are drawn afresh.
       learning_rate: of Adam, at the start.
       schedule: "cosine", from `learning_rate` to zero over all epochs, or "constant".
       clip_norm: global norm that gradients are clipped to; None for no clipping.
@@ -99,6 +100,7 @@ def fit(
         batch_size=batch_size,
         steps_per_epoch=steps_per_epoch,
         validation_split=0.0 if validation_data is not None else validation_split,
+        in_blocks=strategy is None,  # a strategy cuts batches up, not blocks
         seed=seed,
     )
     if validation_data is not None:
@@ -110,12 +112,13 @@ def fit(
     _warn_if_sequential(flow)
     total_steps = epochs * source.steps
     with (strategy or tf.distribute.get_strategy()).scope():
-        model = FlowModel(flow, entropy=source.entropy if entropy is None else entropy)
+        floor = source.entropy if entropy is None else entropy
+        model = FlowModel(flow, entropy=floor, in_blocks=source.in_blocks > 0)
         model.compile(
             optimizer or adam(learning_rate, schedule, total_steps, clip_norm),
             jit_compile=uses_xla(False if strategy and jit_compile is None else jit_compile, total_steps),
             # Keras' loop over steps fails on the iterators of a strategy with several devices
-            steps_per_execution=1 if strategy else steps_at_once(source.steps),
+            steps_per_execution=1 if strategy or source.in_blocks else steps_at_once(source.steps),
         )
         model.optimizer.build(model.trainable_variables)  # here, as its slots must live where the variables do
     tf.keras.utils.set_random_seed(seed)
@@ -123,7 +126,7 @@ def fit(
         model,
         source.batches,
         epochs=epochs,
-        steps=source.steps,
+        steps=source.steps // max(1, source.in_blocks),
         validation=None if source.validation is None else batches_of(source.validation, VALIDATION_BATCH),
         set_batch_norm=lambda: flow.set_batch_norm(source.rows.x, source.rows.context),
         patience=patience,

@@ -10,9 +10,8 @@ from tfp_flows.bijectors import BatchNorm
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.training.callbacks import BatchNormStatistics, BestWeights, ProgressBar, StopWhenNotFinite
 
-__all__ = ["adam", "check_at_least_one", "check_schedule", "run", "steps_at_once", "uses_xla"]
+__all__ = ["adam", "check_at_least_one", "check_schedule", "run", "uses_xla"]
 
-MOST_AT_ONCE = 25  # steps between two looks of Keras, its callbacks and Ctrl-C
 XLA_STEPS = 1500  # below this many steps, compiling with XLA costs more than it saves (measured in 2-D)
 
 
@@ -73,11 +72,6 @@ def adam(learning_rate: float, schedule: str, steps: int, clip_norm: float | Non
 def uses_xla(jit_compile: bool | None, steps: int) -> bool:
     """What was asked for, or whether the work is long enough to pay for the compilation."""
     return steps >= XLA_STEPS if jit_compile is None else jit_compile
-
-
-def steps_at_once(steps: int) -> int:
-    """How many of an epoch's steps Keras runs before it looks up: it may do no part of them."""
-    return max(i for i in range(1, 1 + min(steps, MOST_AT_ONCE)) if steps % i == 0)
 
 
 def check_at_least_one(**values: Any) -> None:

@@ -9,9 +9,10 @@ import tensorflow as tf
 from tfp_flows.datasets import Dataset, as_rows
 from tfp_flows.errors import InputError
 
-__all__ = ["Rows", "Source", "as_source", "batches_of"]
+__all__ = ["Rows", "Source", "as_source", "batches_of", "steps_at_once"]
 
 FRESH_STEPS = 100  # steps of an "epoch" where rows are drawn afresh and never end
+MOST_AT_ONCE = 25  # steps between two looks of Keras, its callbacks and Ctrl-C
 STATISTICS_ROWS = 100_000  # rows of an endless or large stream that statistics are computed from
 
 
@@ -32,13 +33,17 @@ class Rows(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What `fit` trains on: batches, how many make an epoch, and the rows that statistics come from."""
+    """What `fit` trains on: batches, how many make an epoch, and the rows that statistics come from.
+
+    With `in_blocks`, each element of `batches` is a block of that many batches; with 0, it is a batch.
+    """
 
     batches: tf.data.Dataset
     steps: int
     rows: Rows
     validation: Rows | None
     entropy: float | None
+    in_blocks: int = 0
 
 
 def as_source(
@@ -51,17 +56,32 @@ def as_source(
     batch_size: int,
     steps_per_epoch: int | None,
     validation_split: float,
+    in_blocks: bool,
     seed: int,
 ) -> Source:
-    """Batches of what the user gave: a dataset with a known law, a `tf.data.Dataset`, or rows in memory."""
+    """Batches of what the user gave: a dataset with a known law, a `tf.data.Dataset`, or rows in memory.
+
+    With `in_blocks`, several of them together, but for a `tf.data.Dataset`, whose batches need not be equal.
+    """
     if isinstance(x, (Dataset, tf.data.Dataset)) and not (context is None and weight is None):
         raise InputError("context and sample_weight go with rows in memory; put them into the tf.data.Dataset.")
     if isinstance(x, Dataset):
-        return _drawn_afresh(x, event_size, dtype, batch_size, steps_per_epoch or FRESH_STEPS, seed)
+        return _drawn_afresh(x, event_size, dtype, batch_size, steps_per_epoch or FRESH_STEPS, in_blocks, seed)
     if isinstance(x, tf.data.Dataset):
         return _streamed(x, steps_per_epoch, dtype)
     rows = check_rows(x, context, weight, event_size=event_size, dtype=dtype, purpose="train")
-    return _in_memory(rows, batch_size, steps_per_epoch, validation_split, seed)
+    return _in_memory(rows, batch_size, steps_per_epoch, validation_split, in_blocks, seed)
+
+
+def steps_at_once(steps: int) -> int:
+    """How many of an epoch's steps run before Keras looks up: all the blocks of an epoch are equal."""
+    return max(i for i in range(1, 1 + min(steps, MOST_AT_ONCE)) if steps % i == 0)
+
+
+def _in_equal_blocks(steps: int) -> int:
+    """The number of steps, or the few less that make equal blocks: a prime number of them would run one by one."""
+    sizes = range(min(steps, MOST_AT_ONCE // 2 + 1), min(steps, MOST_AT_ONCE) + 1)
+    return steps - min(steps % size for size in sizes)
 
 
 def check_rows(x: Any, context: Any, weight: Any, *, event_size: int, dtype: str, purpose: str) -> Rows:
@@ -100,11 +120,13 @@ def _as_tuple(parts: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Ten
     A missing context has no columns, and missing weights are ones.
     """
     x = parts["x"]
-    context = parts.get("context", x[:, :0])
-    return x, context, parts.get("weight", tf.ones_like(x[:, 0]))
+    context = parts.get("context", x[..., :0])
+    return x, context, parts.get("weight", tf.ones_like(x[..., 0]))
 
 
-def _in_memory(rows: Rows, batch_size: int, steps: int | None, validation_split: float, seed: int) -> Source:
+def _in_memory(
+    rows: Rows, batch_size: int, steps: int | None, validation_split: float, in_blocks: bool, seed: int
+) -> Source:
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(rows.x))
     held_out = round(validation_split * len(rows.x))
@@ -115,37 +137,50 @@ def _in_memory(rows: Rows, batch_size: int, steps: int | None, validation_split:
             f"validation_split={validation_split} leaves {len(train.x)} of {len(rows.x)} rows to train on."
         )
     batch_size = min(batch_size, len(train.x))
-    per_epoch = len(train.x) // batch_size
+    used = len(train.x) // batch_size * batch_size
+    steps = steps or _in_equal_blocks(used // batch_size)
+    block = steps_at_once(steps) if in_blocks else 0
 
-    def draw() -> Rows:
-        return train.take(rng.permutation(len(train.x))[: per_epoch * batch_size])
+    def draw() -> Iterator[Rows]:
+        left, size = order[:0], max(1, block) * batch_size
+        while True:
+            while len(left) < size:
+                left = np.concatenate([left, rng.permutation(len(train.x))[:used]])
+            yield train.take(left[:size])
+            left = left[size:]
 
-    return Source(_generated(draw, train, batch_size), steps or per_epoch, train, validation, None)
+    return Source(_generated(draw, train, batch_size, block), steps, train, validation, None, block)
 
 
-def _drawn_afresh(dataset: Dataset, event_size: int, dtype: str, batch_size: int, steps: int, seed: int) -> Source:
+def _drawn_afresh(
+    dataset: Dataset, event_size: int, dtype: str, batch_size: int, steps: int, in_blocks: bool, seed: int
+) -> Source:
     if dataset.event_size != event_size:
         raise InputError(f"{dataset.name} has rows of {dataset.event_size}; the flow has event_size={event_size}.")
     split = dataset.split(seed)
     rng = np.random.default_rng([seed, 1])
+    block = steps_at_once(steps) if in_blocks else 0
 
-    def draw() -> Rows:
-        return Rows(dataset.sample(steps * batch_size, rng).astype(dtype))
+    def draw() -> Iterator[Rows]:
+        while True:
+            yield Rows(dataset.sample(steps_at_once(steps) * batch_size, rng).astype(dtype))
 
     train, validation = Rows(split.train.astype(dtype)), Rows(split.validation.astype(dtype))
-    return Source(_generated(draw, train, batch_size), steps, train, validation, dataset.entropy)
+    return Source(_generated(draw, train, batch_size, block), steps, train, validation, dataset.entropy, block)
 
 
-def _generated(draw: Callable[[], Rows], like: Rows, batch_size: int) -> tf.data.Dataset:
-    """Endless batches, cut from blocks that `draw` makes: Python is asked once a block, not once a batch."""
+def _generated(draw: Callable[[], Iterator[Rows]], like: Rows, batch_size: int, block: int) -> tf.data.Dataset:
+    """Endless batches, or blocks of batches, cut from what `draw` yields: Python is not asked for each batch."""
 
     def generate() -> Iterator[dict]:
-        while True:
-            yield {name: part.reshape(-1, batch_size, *part.shape[1:]) for name, part in draw().present().items()}
+        for rows in draw():
+            yield {name: part.reshape(-1, batch_size, *part.shape[1:]) for name, part in rows.present().items()}
 
-    signature = {k: tf.TensorSpec((None, batch_size, *v.shape[1:]), v.dtype) for k, v in like.present().items()}
-    blocks = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    return blocks.prefetch(1).unbatch().map(_as_tuple).prefetch(4)
+    signature = {
+        k: tf.TensorSpec((block or None, batch_size, *v.shape[1:]), v.dtype) for k, v in like.present().items()
+    }
+    blocks = tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(1)
+    return (blocks if block else blocks.unbatch()).map(_as_tuple).prefetch(4)
 
 
 def _streamed(batches: tf.data.Dataset, steps: int | None, dtype: str) -> Source:
