@@ -17,6 +17,16 @@ def conditional(name="maf", **options):
     return scramble(make_small(name, 2, context_size=3, dtype="float64", **options))
 
 
+def in_modes(function):
+    """The function itself, in a graph that does not know how many rows there are, and compiled with XLA."""
+    return {
+        "eager": function,
+        "graph": tf.function(function),
+        "unknown": tf.function(function, input_signature=[tf.TensorSpec([None, 2], tf.float64)]),
+        "xla": tf.function(function, jit_compile=True),
+    }
+
+
 def test_is_a_transformed_distribution():
     flow = scrambled("maf", 2)
     assert isinstance(flow, tfd.TransformedDistribution)
@@ -41,6 +51,62 @@ def test_context_is_an_argument(name, rng):
     assert flow.log_prob(np.zeros(2), context=c).shape == (7,)
 
 
+@pytest.mark.parametrize("mode", ["eager", pytest.param("graph", marks=pytest.mark.slow), "unknown", "xla"])
+def test_log_prob_in_pieces_is_that_of_all_rows_at_once(mode, rng):
+    flow = scrambled("nice", 2)
+    in_pieces = in_modes(lambda x: flow.log_prob(x, batch_size=4))[mode]
+    for rows in (10,) if mode == "xla" else (0, 3, 10):
+        x = rng.normal(size=(rows, 2))
+        np.testing.assert_allclose(in_pieces(tf.constant(x)), flow.log_prob(x), atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph", pytest.param("xla", marks=pytest.mark.slow)])
+def test_gradients_of_log_prob_in_pieces(mode, rng):
+    flow = conditional("real_nvp", batch_norm=False, num_layers=2, reversible=True)
+    x, c = tf.constant(rng.normal(size=(5, 3, 2))), tf.constant(rng.normal(size=(3, 3)))
+
+    def gradients(x, batch_size):
+        with tf.GradientTape() as tape:
+            tape.watch([x, c])
+            log_prob = flow.log_prob(x, context=c, batch_size=batch_size)
+            loss = tf.reduce_sum(tf.sin(log_prob))
+        return [log_prob, *tape.gradient(loss, [x, c, *flow.trainable_variables])]
+
+    found = in_modes(lambda x: gradients(x, 4))[mode](x)
+    for a, b in zip(found, gradients(x, None), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-9)
+
+
+@pytest.mark.parametrize("jit_compile", [None, False, pytest.param(True, marks=pytest.mark.slow)])
+def test_sample_in_pieces_is_reproducible_and_has_the_law_of_the_flow(jit_compile, rng):
+    flow, x = conditional("nice"), rng.normal(size=(3, 3))
+
+    def draw():
+        return flow.sample_and_log_prob([2, 3], seed=1, context=x, batch_size=4)
+
+    y, log_prob = draw() if jit_compile is None else tf.function(draw, jit_compile=jit_compile)()
+    assert y.shape == (2, 3, 3, 2)
+    np.testing.assert_allclose(flow.log_prob(y, context=x), log_prob, atol=1e-9)
+    if not jit_compile:  # XLA has other draws for a seed
+        np.testing.assert_allclose(flow.sample([2, 3], seed=1, context=x, batch_size=4), y, atol=1e-12)
+    assert np.unique(y.numpy().round(9)).size == y.numpy().size, "two pieces have the same draws"
+    assert np.all(flow.sample([2, 3], seed=2, context=x, batch_size=4).numpy() != y.numpy())
+
+
+def test_sample_in_pieces_of_any_shape():
+    flow = scrambled("nice", 2)
+    count = tf.function(lambda n: flow.sample(n, seed=1, batch_size=4), input_signature=[tf.TensorSpec([], tf.int32)])
+    for n in (0, 1, 4, 10):
+        assert flow.sample(n, seed=1, batch_size=4).shape == (n, 2)
+        np.testing.assert_allclose(count(n), flow.sample(n, seed=1, batch_size=4), atol=1e-12)
+    assert flow.sample(seed=1, batch_size=4).shape == (2,)
+    assert flow.sample(tf.constant([2, 3]), batch_size=4).shape == (2, 3, 2)
+    x = flow.sample(3000, seed=1, batch_size=1000)
+    y = flow.sample(3000, seed=1)
+    np.testing.assert_allclose(np.mean(x, axis=0), np.mean(y, axis=0), atol=0.2)
+    np.testing.assert_allclose(flow.prob(x[:7], batch_size=3), flow.prob(x[:7]), rtol=1e-9)
+
+
 @pytest.mark.parametrize("name", ["planar", "mlp"])
 def test_chains_without_a_network_refuse_a_context(name):
     with pytest.raises(tff.InputError, match="context_size must be 0; got 3"):
@@ -62,6 +128,12 @@ def test_conditional_density_of_one_dimension_uses_the_context(rng):
         (lambda f, g: g.log_prob(np.zeros(2)), "needs context=… with 3 columns; got none"),
         (lambda f, g: g.sample(2), "needs context=… with 3 columns; got none"),
         (lambda f, g: g.log_prob(np.zeros(2), context=np.zeros(4)), r"of context must be 3; got \(4,\)"),
+        (lambda f, g: f.log_prob(np.zeros(2), batch_size=0), "batch_size must be an integer of at least 1; got 0"),
+        (lambda f, g: f.sample(2, batch_size=-1), "batch_size must be an integer of at least 1; got -1"),
+        (
+            lambda f, g: f.log_prob(np.zeros(2), training=True, batch_size=3),
+            "at once; got batch_size=3",
+        ),
         (lambda f, g: f.sample(2, training=True), "no batch to take statistics from"),
         (lambda f, g: tff.Flow(f.layers[:1] * 2, event_size=2), "layers must have different names"),
         (lambda f, g: tff.Flow(f.layers, event_size=2, dtype="float64").save("nowhere"), "only a flow from tff.make"),

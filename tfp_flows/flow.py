@@ -3,6 +3,7 @@
 import copy
 import itertools
 import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import BatchNorm, Standardize
 from tfp_flows.errors import InputError
+from tfp_flows.networks.dense import check_sizes
+from tfp_flows.pieces import in_pieces
 from tfp_flows.saving import write_flow_folder
 
 __all__ = ["Flow"]
@@ -34,6 +37,8 @@ class Flow(tfd.TransformedDistribution):
       event_size: D.
       context_size: C, the size of the context that the layers were built for; 0 for none.
       dtype: "float32" or "float64".
+      chain: what makes one bijector of the layers: `tfb.Chain`, or `tff.bijectors.ReversibleChain` or
+        `RecomputingChain`, which train in less memory.
       config: what `tff.make` needs to build this chain again; None for a chain of your own.
       name: name of the distribution; by default that of the chain.
 
@@ -62,6 +67,7 @@ class Flow(tfd.TransformedDistribution):
         event_size: int,
         context_size: int = 0,
         dtype: str = "float32",
+        chain: Callable[[list[tfb.Bijector]], tfb.Bijector] = tfb.Chain,
         config: dict[str, Any] | None = None,
         name: str | None = None,
     ) -> None:
@@ -73,7 +79,7 @@ class Flow(tfd.TransformedDistribution):
         self.layers = list(layers)
         super().__init__(
             tfd.MultivariateNormalDiag(loc=np.zeros(event_size, dtype)),
-            tfb.Chain(self.layers, validate_event_size=False),
+            chain(self.layers),
             kwargs_split_fn=self._split_kwargs,
             parameters=parameters,
             name=name or (config["name"] if config else "flow"),
@@ -81,8 +87,13 @@ class Flow(tfd.TransformedDistribution):
         self._key = next(_keys)
         _flows[self._key] = self
 
-    def log_prob(self, value: Any, name: str = "log_prob", **kwargs: Any) -> tf.Tensor:
+    def log_prob(
+        self, value: Any, name: str = "log_prob", *, batch_size: int | None = None, **kwargs: Any
+    ) -> tf.Tensor:
         """Log-density of the rows `value [..., D]` -> `[...]`, in nats and in the units of `value`.
+
+        With a `batch_size`, the rows are taken so many at a time, and the memory that they need does not grow with
+        their number; neither does that of the gradient, which evaluates each piece again.
 
         Keyword arguments: `context [..., C]`; `training` (False), whether batch norm uses the batch's own statistics.
         """
@@ -91,24 +102,51 @@ class Flow(tfd.TransformedDistribution):
         if "context" in kwargs:
             batch = tf.broadcast_dynamic_shape(tf.shape(value)[:-1], tf.shape(kwargs["context"])[:-1])
             value = tf.broadcast_to(value, tf.concat([batch, [self.event_size]], 0))
-        return super().log_prob(value, name=name, **kwargs)
+        log_prob = super().log_prob
+        if batch_size is None:
+            return log_prob(value, name=name, **kwargs)
+        self._check_batch_size(batch_size, kwargs)
+        shape = value.shape[:-1] if value.shape.is_fully_defined() else tf.shape(value)[:-1]
 
-    def prob(self, value: Any, name: str = "prob", **kwargs: Any) -> tf.Tensor:
-        """Density of the rows `value [..., D]` -> `[...]`; `log_prob` is the safer one."""
-        return tf.exp(self.log_prob(value, name=name, **kwargs))
+        found = in_pieces(
+            lambda i, size, x, *context: log_prob(tf.identity(x), name=name, **_with_context(kwargs, context)),
+            [tf.reshape(value, [-1, self.event_size]), *_context_rows(kwargs, shape)],
+            *(_product(shape), batch_size, self.dtype),
+        )
+        return tf.reshape(found, shape)
 
-    def sample(self, sample_shape: Any = (), seed: Any = None, name: str = "sample", **kwargs: Any) -> tf.Tensor:
+    def prob(self, value: Any, name: str = "prob", *, batch_size: int | None = None, **kwargs: Any) -> tf.Tensor:
+        """Density of the rows `value [..., D]` -> `[...]`; `log_prob` is the safer one, with the same arguments."""
+        return tf.exp(self.log_prob(value, name=name, batch_size=batch_size, **kwargs))
+
+    def sample(
+        self,
+        sample_shape: Any = (),
+        seed: Any = None,
+        name: str = "sample",
+        *,
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> tf.Tensor:
         """Draws of shape `sample_shape + [D]`, or `sample_shape + [B, D]` for a `context [B, C]`.
 
-        `seed` is an integer, for the same draws every time; a TFP seed; or None.
+        `seed` is an integer, for the same draws every time; a TFP seed; or None. With a `batch_size`, so many rows are
+        drawn at a time, in memory that does not grow with their number: the same draws every time for a seed and a
+        batch size, but other ones than without, or with another.
         """
-        return super().sample(sample_shape, seed=_stateless(seed), name=name, **self._check_kwargs(kwargs))
+        draw, kwargs = super().sample, self._check_kwargs(kwargs)
+        if batch_size is None:
+            return draw(sample_shape, seed=_stateless(seed), name=name, **kwargs)
+        return self._draw_in_pieces(draw, sample_shape, seed, batch_size, kwargs, self.dtype)
 
     def sample_and_log_prob(
-        self, sample_shape: Any = (), seed: Any = None, **kwargs: Any
+        self, sample_shape: Any = (), seed: Any = None, *, batch_size: int | None = None, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws as `sample` gives them, and their log-density, with no second pass."""
-        return self.experimental_sample_and_log_prob(sample_shape, seed=_stateless(seed), **self._check_kwargs(kwargs))
+        draw, kwargs = self.experimental_sample_and_log_prob, self._check_kwargs(kwargs)
+        if batch_size is None:
+            return draw(sample_shape, seed=_stateless(seed), **kwargs)
+        return self._draw_in_pieces(draw, sample_shape, seed, batch_size, kwargs, (self.dtype, self.dtype))
 
     def standardize(self, x: Any, weights: np.ndarray | None = None) -> None:
         """Sets the `Standardize` layer from the training rows `x [N, D]`, weighted by `weights [N]`."""
@@ -205,12 +243,57 @@ class Flow(tfd.TransformedDistribution):
     def _sample_and_log_prob(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return super()._sample_and_log_prob(self._with_batch(sample_shape, kwargs), seed, **kwargs)
 
+    def _draw_in_pieces(
+        self, draw: Callable, sample_shape: Any, seed: Any, batch_size: int, kwargs: dict[str, Any], dtypes: Any
+    ) -> Any:
+        """What `draw` gives, `batch_size` rows at a time, each piece by a seed of its own."""
+        self._check_batch_size(batch_size, kwargs)
+        given = tf.get_static_value(sample_shape) if tf.is_tensor(sample_shape) else sample_shape
+        batch = kwargs["context"].shape[:-1] if "context" in kwargs else tf.TensorShape([])
+        shape = self._with_batch(sample_shape, kwargs)
+        if given is not None and batch.is_fully_defined():
+            shape = tf.TensorShape([*np.ravel(given).astype(int), *batch])
+        seed = tfp.random.sanitize_seed(_stateless(seed))
+
+        def piece(i: Any, size: Any, *context: tf.Tensor) -> Any:
+            own = tf.random.experimental.stateless_fold_in(seed, i)
+            return draw([] if context else [size], seed=own, **_with_context(kwargs, context))
+
+        found = in_pieces(piece, _context_rows(kwargs, shape), _product(shape), batch_size, dtypes)
+        return tf.nest.map_structure(lambda t: tf.reshape(t, tf.concat([shape, t.shape[1:]], 0)), found)
+
+    def _check_batch_size(self, batch_size: Any, kwargs: dict[str, Any]) -> None:
+        check_sizes(batch_size=batch_size)
+        if kwargs.get("training") and any(isinstance(layer, BatchNorm) for layer in self.layers):
+            raise InputError(
+                f"training=True takes batch norm's statistics from all the rows at once; got batch_size={batch_size}."
+            )
+
     def _with_batch(self, sample_shape: Any, kwargs: dict[str, Any]) -> tf.Tensor:
         """`sample_shape`, with the context's leading dimensions after it: one draw for each row of the context."""
         sample_shape = tf.reshape(tf.cast(tf.convert_to_tensor(sample_shape, dtype_hint=tf.int32), tf.int32), [-1])
         if "context" not in kwargs:
             return sample_shape
         return tf.concat([sample_shape, tf.shape(kwargs["context"])[:-1]], axis=0)
+
+
+def _context_rows(kwargs: dict[str, Any], shape: Any) -> list[tf.Tensor]:
+    """The context of each of `shape` rows, `[N, C]`, in a list; an empty one where there is none."""
+    if "context" not in kwargs:
+        return []
+    context = kwargs["context"]
+    context = tf.broadcast_to(context, tf.concat([shape, context.shape[-1:]], 0))
+    return [tf.reshape(context, [-1, context.shape[-1]])]
+
+
+def _with_context(kwargs: dict[str, Any], context: Sequence[tf.Tensor]) -> dict[str, Any]:
+    """The keyword arguments, with the context of one piece in place of that of all."""
+    return kwargs | ({"context": tf.identity(context[0])} if context else {})
+
+
+def _product(shape: Any) -> int | tf.Tensor:
+    """How many rows there are: an integer where it is known."""
+    return shape.num_elements() if isinstance(shape, tf.TensorShape) else tf.reduce_prod(shape)
 
 
 def _stateless(seed: Any) -> Any:

@@ -7,6 +7,8 @@ from tfp_flows.bijectors.masked_autoregressive_flow import MaskedAutoregressiveF
 from tfp_flows.bijectors.nice import NICE
 from tfp_flows.bijectors.planar import Planar
 from tfp_flows.bijectors.real_nvp import RealNVP
+from tfp_flows.bijectors.recomputing_chain import RecomputingChain
+from tfp_flows.bijectors.reversible_chain import ReversibleChain
 from tfp_flows.bijectors.scale import Scale
 from tfp_flows.bijectors.spline_coupling import SplineCoupling
 from tfp_flows.bijectors.standardize import Standardize
@@ -19,6 +21,8 @@ __all__ = [
     "MaskedAutoregressiveFlow",
     "Planar",
     "RealNVP",
+    "RecomputingChain",
+    "ReversibleChain",
     "Scale",
     "SplineCoupling",
     "Standardize",

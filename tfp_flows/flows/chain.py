@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import BatchNorm, Standardize
+from tfp_flows.bijectors import BatchNorm, RecomputingChain, ReversibleChain, Standardize
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.networks.dense import check_hidden_units, check_sizes, random_generator
@@ -57,8 +57,20 @@ def build_chain(
         event_size=event_size,
         context_size=options["context_size"],
         dtype=dtype,
+        chain=_chain_of(options),
         config=config,
     )
+
+
+def _chain_of(options: dict[str, Any]) -> Callable[[list[tfb.Bijector]], tfb.Bijector]:
+    """What chains the layers: the option decides what their gradient keeps in memory."""
+    if options.get("reversible") and options.get("batch_norm"):
+        raise InputError(
+            "reversible=True needs batch_norm=False, as a batch's own statistics cannot be undone; got batch_norm=True."
+        )
+    if options.get("reversible"):
+        return ReversibleChain
+    return RecomputingChain if options.get("recompute") else tfb.Chain
 
 
 def check_coupling(name: str, event_size: int) -> None:

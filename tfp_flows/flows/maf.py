@@ -20,6 +20,7 @@ def maf(
     batch_norm: bool = False,
     permutation: str | Sequence[Sequence[int]] = "reverse",
     log_scale_bound: float = 5.0,
+    recompute: bool = False,
     seed: int | None = None,
     dtype: str = "float32",
 ) -> Flow:
@@ -41,6 +42,8 @@ def maf(
       batch_norm: whether batch normalisation follows every second layer, as in the tutorial.
       permutation: between layers: "reverse", "random", "none", or a list of permutations of 0..D-1.
       log_scale_bound: smooth bound on the absolute log-scale of each layer.
+      recompute: whether the gradient computes about sqrt(num_layers) segments of layers again instead of keeping them:
+        training then takes less memory, and more time a step.
       seed: integer that fixes the initial weights and random permutations.
       dtype: "float32" or "float64".
 

@@ -16,6 +16,7 @@ def mlp(
     *,
     num_layers: int = 6,
     context_size: int = 0,
+    reversible: bool = False,
     seed: int | None = None,
     dtype: str = "float32",
 ) -> Flow:
@@ -32,6 +33,8 @@ def mlp(
       event_size: D, at least 1.
       num_layers: affine layers, with a leaky ReLU between each two.
       context_size: size of the conditional input, 0 for none.
+      reversible: whether the gradient recomputes each layer's input by its inverse instead of keeping it: training then
+        takes memory that does not grow with the depth, and more time a step.
       seed: integer that fixes the initial weights.
       dtype: "float32" or "float64".
 

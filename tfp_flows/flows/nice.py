@@ -19,6 +19,7 @@ def nice(
     context_size: int = 0,
     batch_norm: bool = False,
     permutation: str | Sequence[Sequence[int]] = "reverse",
+    reversible: bool = False,
     seed: int | None = None,
     dtype: str = "float32",
 ) -> Flow:
@@ -37,6 +38,8 @@ def nice(
       context_size: size of the conditional input, 0 for none.
       batch_norm: whether batch normalisation follows every second layer, as in the tutorial.
       permutation: between layers: "reverse", "random", "none", or a list of permutations of 0..D-1.
+      reversible: whether the gradient recomputes each layer's input by its inverse instead of keeping it: training then
+        takes memory that does not grow with the depth, and more time a step; not with batch_norm.
       seed: integer that fixes the initial weights and random permutations.
       dtype: "float32" or "float64".
 

@@ -22,6 +22,7 @@ def nsf_coupling(
     permutation: str | Sequence[Sequence[int]] = "reverse",
     num_bins: int = 64,
     interval: float = 3.0,
+    reversible: bool = False,
     seed: int | None = None,
     dtype: str = "float32",
 ) -> Flow:
@@ -43,6 +44,8 @@ def nsf_coupling(
       permutation: between layers: "reverse", "random", "none", or a list of permutations of 0..D-1.
       num_bins: bins of each spline, 2 to 500.
       interval: B: the splines act on [-B, B] of standardised data, and leave what is outside as it is.
+      reversible: whether the gradient recomputes each layer's input by its inverse instead of keeping it: training then
+        takes memory that does not grow with the depth, and more time a step; not with batch_norm.
       seed: integer that fixes the initial weights and random permutations.
       dtype: "float32" or "float64".
 

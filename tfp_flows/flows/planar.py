@@ -16,6 +16,7 @@ def planar(
     num_layers: int = 16,
     context_size: int = 0,
     batch_norm: bool = False,
+    recompute: bool = False,
     seed: int | None = None,
     dtype: str = "float32",
 ) -> Flow:
@@ -30,6 +31,8 @@ def planar(
       num_layers: planar layers.
       context_size: size of the conditional input, 0 for none.
       batch_norm: whether batch normalisation follows every second layer, as in the tutorial.
+      recompute: whether the gradient computes about sqrt(num_layers) segments of layers again instead of keeping them:
+        training then takes less memory, and more time a step.
       seed: integer that fixes the initial weights.
       dtype: "float32" or "float64".
 

@@ -20,6 +20,7 @@ def real_nvp(
     batch_norm: bool = False,
     permutation: str | Sequence[Sequence[int]] = "reverse",
     log_scale_bound: float = 5.0,
+    reversible: bool = False,
     seed: int | None = None,
     dtype: str = "float32",
 ) -> Flow:
@@ -38,6 +39,8 @@ def real_nvp(
       batch_norm: whether batch normalisation follows every second layer, as in the tutorial.
       permutation: between layers: "reverse", "random", "none", or a list of permutations of 0..D-1.
       log_scale_bound: smooth bound on the absolute log-scale of each layer.
+      reversible: whether the gradient recomputes each layer's input by its inverse instead of keeping it: training then
+        takes memory that does not grow with the depth, and more time a step; not with batch_norm.
       seed: integer that fixes the initial weights and random permutations.
       dtype: "float32" or "float64".
 
