@@ -5,6 +5,7 @@ from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.leaky_relu import LeakyReLU
 from tfp_flows.bijectors.masked_autoregressive_flow import MaskedAutoregressiveFlow
 from tfp_flows.bijectors.nice import NICE
+from tfp_flows.bijectors.permute import Permute
 from tfp_flows.bijectors.planar import Planar
 from tfp_flows.bijectors.real_nvp import RealNVP
 from tfp_flows.bijectors.recomputing_chain import RecomputingChain
@@ -19,6 +20,7 @@ __all__ = [
     "BatchNorm",
     "LeakyReLU",
     "MaskedAutoregressiveFlow",
+    "Permute",
     "Planar",
     "RealNVP",
     "RecomputingChain",

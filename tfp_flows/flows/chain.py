@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import BatchNorm, RecomputingChain, ReversibleChain, Standardize
+from tfp_flows.bijectors import BatchNorm, Permute, RecomputingChain, ReversibleChain, Standardize
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.networks.dense import check_hidden_units, check_sizes, random_generator
@@ -51,7 +51,7 @@ def build_chain(
         if options.get("batch_norm") and i % 2 == 0:
             layers.append(BatchNorm(event_size, dtype=dtype, name=f"batch_norm{i}"))
         if i < num_layers - 1 and permutations[i] is not None and event_size > 1:
-            layers.append(tfb.Permute(np.array(permutations[i], np.int32), name=f"permute{i}"))
+            layers.append(Permute(permutations[i], name=f"permute{i}"))
     return Flow(
         [*layers, *last],
         event_size=event_size,
