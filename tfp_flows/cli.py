@@ -35,7 +35,7 @@ Seed = Annotated[int, typer.Option(help="Fixes every random choice.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 
 # Rounds and learning rate where none are asked for, measured on two cores: see benchmarks/README.md.
-ROUNDS = {"nsf_coupling": (45, 5e-3)}
+ROUNDS = {"nsf_coupling": (45, 5e-3), "maf": (200, 1e-2)}
 OTHER_ROUNDS = (120, 1e-2)
 TEST_ROWS = 10_000
 SHOWN_ROWS = 9_800
@@ -57,13 +57,17 @@ def train(
     data: Data = "siggraph",
     out: Annotated[Path | None, typer.Option(help="Run folder to make; by default a new one below runs/.")] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Rounds of training at most; 45 for splines, which take longer, else 120.")
+        int | None,
+        typer.Option(help="Rounds of training at most; 45 for splines, which take longer, 200 for maf, else 120."),
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Rows of a step.")] = 500,
     learning_rate: Annotated[
         float | None, typer.Option(help="Of Adam, at the start of a cosine decay; 0.005 for splines, else 0.01.")
     ] = None,
-    patience: Annotated[int, typer.Option(help="Epochs without improvement before training stops.")] = 20,
+    patience: Annotated[
+        int | None,
+        typer.Option(help="Epochs without improvement before training stops; 20 for the rows of a file, else no end."),
+    ] = None,
     num_layers: Annotated[int | None, typer.Option(help="Layers of the chain.")] = None,
     hidden_units: Annotated[str | None, typer.Option(help="Hidden layers of each network, as in 64,64.")] = None,
     batch_norm: Annotated[bool, typer.Option("--batch-norm", help="Batch norm after every second layer.")] = False,
@@ -91,7 +95,8 @@ def train(
             epochs=rounds if epochs is None else epochs,
             batch_size=batch_size,
             learning_rate=rate if learning_rate is None else learning_rate,
-            patience=patience,
+            # rows that are drawn afresh cannot be overfitted, and a pause before the rate has decayed is no end
+            patience=20 if patience is None and law is None else patience,
             steps_per_epoch=steps_per_epoch,
             seed=seed,
         )

@@ -17,8 +17,8 @@ __all__ = [
     "random_generator",
 ]
 
-STRIPES = 4  # products that a masked one is cut into
-WORTH_SAVING = 50_000  # multiplications of a row that pay for it: see benchmarks/README.md
+STRIPE = 128  # columns of a wide masked kernel that are kept, and multiplied, together
+WORTH_SAVING = 50_000  # multiplications of a row that pay for several products: see benchmarks/README.md
 
 ACTIVATIONS: dict[str, Callable] = {
     "silu": tf.nn.silu,
@@ -73,6 +73,9 @@ class Dense(tf.Module):
     The kernel starts uniform with variance `gain^2 / N` (N counts the inputs that the mask lets through, on average),
     the bias at zero. A kernel whose mask lets nothing through is not made: then `y = bias` for every `x`.
 
+    A wide masked kernel is kept in stripes of columns, each only as high as its mask reaches: most of what is masked is
+    neither multiplied, nor stored, nor updated by an optimizer.
+
     Args:
       input_size: N.
       output_size: M.
@@ -100,34 +103,46 @@ class Dense(tf.Module):
         shape = (input_size, output_size)
         fan_in = input_size if mask is None else mask.sum() / output_size
         self._shape = shape
-        self.kernel = None
+        self.kernel, self.stripes = None, []
+        self.mask = None if mask is None or mask.all() else tf.constant(mask, dtype)
+        self._parts = [] if mask is None else _parts(mask)
         if fan_in > 0:
             limit = gain * np.sqrt(3.0 / fan_in)
-            start = rng.uniform(-limit, limit, shape)
-            start = start if mask is None else start * mask
-            self.kernel = tf.Variable(start.astype(dtype), name=f"{name}/kernel")
-        self.mask = None if mask is None or mask.all() else tf.constant(mask, dtype)
-        self._parts = [] if self.mask is None else _parts(mask)
+            start = rng.uniform(-limit, limit, shape).astype(dtype)
+            start = start if mask is None else start * mask.astype(dtype)
+            if self._parts:
+                self.stripes = [
+                    tf.Variable(start[:height, low:high], name=f"{name}/kernel{i}")
+                    for i, (height, low, high) in enumerate(self._parts)
+                ]
+            else:
+                self.kernel = tf.Variable(start, name=f"{name}/kernel")
         self.bias = tf.Variable(np.zeros(output_size, dtype), name=f"{name}/bias") if use_bias else None
 
     def masked_kernel(self) -> tf.Tensor:
         """What `x` is multiplied by, `[N, M]`."""
+        if self.stripes:
+            padded = [tf.pad(stripe, [[0, self._shape[0] - stripe.shape[0]], [0, 0]]) for stripe in self._masked()]
+            return tf.concat(padded, axis=1)
         if self.kernel is None:
             return tf.zeros(self._shape, self.bias.dtype)
         return tf.convert_to_tensor(self.kernel) if self.mask is None else self.kernel * self.mask
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """`[..., N] -> [..., M]`."""
-        if self.kernel is None:
+        if self.stripes:
+            y = tf.concat([_product(x[..., : stripe.shape[0]], stripe) for stripe in self._masked()], axis=-1)
+        elif self.kernel is None:
             return tf.broadcast_to(self.bias, tf.concat([tf.shape(x)[:-1], self.bias.shape], 0))
-        kernel = self.masked_kernel()
-        if self._parts:
-            y = tf.concat(
-                [_product(x[..., :height], kernel[:height, low:high]) for height, low, high in self._parts], -1
-            )
         else:
-            y = _product(x, kernel)
+            y = _product(x, self.masked_kernel())
         return y if self.bias is None else y + self.bias
+
+    def _masked(self) -> list[tf.Tensor]:
+        return [
+            stripe * self.mask[:height, low:high]
+            for stripe, (height, low, high) in zip(self.stripes, self._parts, strict=True)
+        ]
 
 
 def _product(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -140,7 +155,7 @@ def _parts(mask: np.ndarray) -> list[tuple[int, int, int]]:
 
     None, where too little would be saved to pay for several products in place of one.
     """
-    edges = np.linspace(0, mask.shape[1], STRIPES + 1).round().astype(int).tolist()
+    edges = np.linspace(0, mask.shape[1], max(1, mask.shape[1] // STRIPE) + 1).round().astype(int).tolist()
     parts = []
     for low, high in itertools.pairwise(edges):
         rows = np.flatnonzero(mask[:, low:high].any(axis=1))
