@@ -162,8 +162,10 @@ def _drawn_afresh(
     block = steps_at_once(steps) if in_blocks else 0
 
     def draw() -> Iterator[Rows]:
+        size = steps_at_once(steps) * batch_size
         while True:
-            yield Rows(dataset.sample(steps_at_once(steps) * batch_size, rng).astype(dtype))
+            rows = Rows(dataset.sample(steps * batch_size, rng).astype(dtype))
+            yield from (rows.take(slice(i, i + size)) for i in range(0, steps * batch_size, size))
 
     train, validation = Rows(split.train.astype(dtype)), Rows(split.validation.astype(dtype))
     return Source(_generated(draw, train, batch_size, block), steps, train, validation, dataset.entropy, block)
