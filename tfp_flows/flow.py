@@ -58,6 +58,8 @@ class Flow(tfd.TransformedDistribution):
     >>> x, log_prob = flow.sample_and_log_prob(5, seed=0)
     >>> bool((abs(flow.log_prob(x) - log_prob) < 1e-4).numpy().all())
     True
+    >>> flow.log_prob(x, batch_size=2).shape  # in pieces of two rows
+    TensorShape([5])
     """
 
     def __init__(
@@ -93,7 +95,8 @@ class Flow(tfd.TransformedDistribution):
         """Log-density of the rows `value [..., D]` -> `[...]`, in nats and in the units of `value`.
 
         With a `batch_size`, the rows are taken so many at a time, and the memory that they need does not grow with
-        their number; neither does that of the gradient, which evaluates each piece again.
+        their number; neither does that of the gradient, which evaluates each piece again. Many pieces are much faster
+        inside a `tf.function`: each costs what an eager call costs otherwise, some tenths of a second.
 
         Keyword arguments: `context [..., C]`; `training` (False), whether batch norm uses the batch's own statistics.
         """

@@ -28,8 +28,9 @@ def evaluate(steps: Sequence[Step], x: tf.Tensor, tensors: Sequence[tf.Tensor]) 
     to the gradients of the weights and of `tensors`, and forgets it. It is exact, as long as no variable changes
     between the pass and its gradient.
 
-    Why not `tf.recompute_grad`: it knows no inverse, and XLA sees through the data dependency by which it
-    makes the second evaluation wait, merges it with the first, and keeps everything.
+    `tf.recompute_grad` takes as little memory for steps that keep their input. It knows no inverse, makes a gradient of
+    zeros where there is none, and refuses second derivatives; those are taken here, in the memory of plain
+    backpropagation. Neither supports `tf.autodiff.ForwardAccumulator`.
     """
 
     @tf.custom_gradient
@@ -141,9 +142,9 @@ def untaped() -> contextlib.AbstractContextManager:
 def _after(value: tf.Tensor, others: Sequence[tf.Tensor]) -> tf.Tensor:
     """`value`, which in a graph cannot be had before all of `others` are.
 
-    Without it TensorFlow could evaluate all the steps again at once, and XLA, which ignores control dependencies, would
+    Without it TensorFlow could evaluate all the steps again at once, and XLA, which ignores control dependencies, could
     merge the second evaluation of a step with its first: both would keep everything. What is added is 0, or a number
-    too small to count where a gradient is infinite, which no compiler can know in advance.
+    too small to count where a gradient is infinite; no compiler can know in advance which.
     """
     if tf.executing_eagerly():
         return value

@@ -28,7 +28,8 @@ class RecomputingChain(tfb.Composition):
     Plain backpropagation keeps all that every layer computed. Here the L layers form about sqrt(L) segments, and a pass
     in either direction keeps the input of each segment, nothing else; its gradient evaluates one segment after another
     again, from the last. The gradients in the input, in the weights and in keyword arguments are those of `tfb.Chain`,
-    and cost one pass more. Second derivatives are right too, in the memory that a plain chain takes.
+    and cost one pass more. Second derivatives are right too, in the memory that a plain chain takes; forward-mode ones
+    are not supported, nor is the gradient of a `tf.while_loop` around the chain (a gradient inside of one is).
 
     Value and log-det come from one evaluation: TFP's cache keeps the log-det with the pair of values.
 

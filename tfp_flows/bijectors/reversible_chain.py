@@ -28,7 +28,8 @@ class ReversibleChain(RecomputingChain):
     the layer's vector-Jacobian product, for the value and the log-det together, and goes on to the layer before. The
     gradients in the input, in the weights and in keyword arguments are those of `tfb.Chain`, up to rounding in the
     recomputed values; they cost two passes more, or one where XLA finds what the two directions of a layer share.
-    Second derivatives are right too, in the memory that a plain chain takes.
+    Second derivatives are right too, in the memory that a plain chain takes; forward-mode ones are not supported, nor
+    is the gradient of a `tf.while_loop` around the chain (a gradient inside of one is).
 
     Both directions of every layer should be cheap: where one is not, `RecomputingChain` is the better one. Value and
     log-det come from one evaluation: TFP's cache keeps the log-det with the pair of values.
