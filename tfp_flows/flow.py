@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import BatchNorm, Standardize
 from tfp_flows.errors import InputError
+from tfp_flows.gaussian import Gaussian
 from tfp_flows.networks.dense import check_sizes
 from tfp_flows.pieces import in_pieces
 from tfp_flows.saving import write_flow_folder
@@ -80,7 +81,7 @@ class Flow(tfd.TransformedDistribution):
         self.event_size, self.context_size, self.config = event_size, context_size, config
         self.layers = list(layers)
         super().__init__(
-            tfd.MultivariateNormalDiag(loc=np.zeros(event_size, dtype)),
+            Gaussian(loc=np.zeros(event_size, dtype)),
             chain(self.layers),
             kwargs_split_fn=self._split_kwargs,
             parameters=parameters,
