@@ -33,7 +33,7 @@ def iaf(
     ```
 
     The density of rows that it did not draw takes D steps a layer that wait for one another: together two to
-    three passes. `maf` has it the other way round.
+    four passes. `maf` has it the other way round.
 
     Args:
       event_size: D, at least 1.

@@ -30,7 +30,7 @@ def maf(
     x[i] = shift(x[<i]) + exp(log_scale(x[<i])) u[i]        in each layer, with the order reversed between layers
     ```
 
-    The D steps of a sample wait for one another, but together they cost two to three passes: each hidden unit is
+    The D steps of a sample wait for one another, but together they cost two to four passes: each hidden unit is
     computed once.
 
     Args:
