@@ -29,7 +29,7 @@ BATCHES = tuple(Case("maf", 64, 5, (512, 512), batch) for batch in (16, 64, 1024
 DEPTHS = tuple(Case("maf", 64, layers, (512, 512), 256) for layers in (1, 2, 10))
 MEMORY = (JUDGED[0], JUDGED[1])
 START = Case("maf", 2, 5, (64, 64), 1)
-RACES = ((Case("maf", 2, 5, (64, 64), 500), 1.10), (Case("spline", 2, 4, (64, 64), 500, bins=32), 0.40))
+RACES = ((Case("maf", 2, 5, (64, 64), 500), 0.90), (Case("spline", 2, 4, (64, 64), 500, bins=32), 0.25))
 
 
 @dataclass(frozen=True)
