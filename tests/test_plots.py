@@ -2,6 +2,7 @@
 
 import pathlib
 
+import matplotlib
 import numpy as np
 import pytest
 from conftest import make_small, scramble
@@ -12,7 +13,8 @@ from PIL import Image
 import tfp_flows as tff
 
 BASELINES = pathlib.Path(__file__).parent / "baselines"
-TOLERANCE = 3.0  # root mean square over the pixels, of 255; fonts and antialiasing differ by less between versions
+TOLERANCE = 3.0  # root mean square over the pixels, of 255
+DRAWN_BY = "3.11."  # Matplotlib, as setup.cfg asks for it; 3.10 has other font metrics, and panels a few pixels apart
 DPI = 50
 
 
@@ -60,6 +62,7 @@ def _distance(figure: Figure, name: str, folder: pathlib.Path) -> float:
     return result["rms"] if result else 0.0
 
 
+@pytest.mark.skipif(not matplotlib.__version__.startswith(DRAWN_BY), reason=f"stored by Matplotlib {DRAWN_BY}x")
 @pytest.mark.parametrize("name", FIGURES)
 def test_figure_looks_as_stored(name, tmp_path):
     assert _distance(FIGURES[name](tmp_path), name, tmp_path) < TOLERANCE
