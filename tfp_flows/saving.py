@@ -58,8 +58,6 @@ def read_flow_folder(folder: str | os.PathLike) -> tuple[dict[str, Any], dict[st
         raise InputError(f"{folder} holds no flow: {WEIGHTS} is missing.") from error
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{folder / WEIGHTS} cannot be read: it is no archive of plain arrays.") from error
-    if not isinstance(config, dict) or not isinstance(config.get("flow"), dict) or "name" not in config["flow"]:
-        raise InputError(f"{folder / CONFIG} must have an object 'flow' with a 'name'.")
     return config, weights
 
 
@@ -82,8 +80,9 @@ def restore_weights(
 def update_json(path: Path, **entries: Any) -> None:
     """Sets entries of a JSON object on disk, whole or not at all."""
     known = read_json(path) if path.exists() else {}
+    # default: TensorFlow wraps the dictionaries of a module; from Python 3.13 on, json does not know them as such
     with atomic_path(path, force=True) as scratch:
-        scratch.write_text(json.dumps(known | entries, indent=2) + "\n", encoding="utf-8")
+        scratch.write_text(json.dumps(known | entries, indent=2, default=dict) + "\n", encoding="utf-8")
 
 
 def write_history(path: Path, history: dict[str, Sequence[float]]) -> None:
