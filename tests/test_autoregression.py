@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows as tff
+from tfp_flows.networks import dense
 from tfp_flows.networks.autoregression import BLOCK, Plan
 
 SIZES = [
@@ -33,6 +34,30 @@ def pair(made, bound=5.0):
     """Our layer, and TFP's with the same network."""
     network = tff.networks.ShiftAndLogScale(made, bound)
     return tff.bijectors.MaskedAutoregressiveFlow(network), tfp.bijectors.MaskedAutoregressiveFlow(network)
+
+
+def test_a_wide_kernel_in_stripes_is_the_masked_kernel(monkeypatch):
+    """Small networks keep their kernels whole: here they are cut, and nothing else may change."""
+    monkeypatch.setattr(dense, "WORTH_SAVING", 1)
+    monkeypatch.setattr(dense, "STRIPE", 16)
+    cut = made_of(9, hidden_units=(64, 40))
+    monkeypatch.undo()
+    whole = made_of(9, hidden_units=(64, 40))
+    for ours, theirs in zip(cut._layers, whole._layers, strict=True):
+        theirs.kernel.assign(ours.masked_kernel())
+        theirs.bias.assign(ours.bias)
+        if ours.stripes:
+            assert sum(v.shape.num_elements() for v in ours.stripes) < 0.8 * theirs.kernel.shape.num_elements()
+    assert [len(layer.stripes) for layer in cut._layers] == [4, 2, 0]
+    u, _ = inputs(9, {}, (4,))
+    for one, other in ((cut(u), whole(u)), (pair(cut)[0].forward(u), pair(whole)[0].forward(u))):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(u)
+        shift = cut(u)[..., 0]
+    assert (np.triu(tape.batch_jacobian(shift, u)) == 0).all()
+    gradients = tape.gradient(shift, cut.trainable_variables)
+    assert all(np.any(g.numpy() != 0) for g in gradients)
 
 
 CASES = {

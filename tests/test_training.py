@@ -222,6 +222,31 @@ def test_validation_counts_every_row_once():
     np.testing.assert_array_equal(kept, x)
 
 
+@pytest.mark.parametrize("in_blocks", [True, False])
+@pytest.mark.parametrize(("steps", "count"), [(None, 30), (9, 9)])
+def test_a_pass_takes_every_row_once_in_blocks_or_not(in_blocks, steps, count):
+    from tfp_flows.training.rows import as_source
+
+    x = np.arange(60, dtype="float32")[:, None]
+    options = {"event_size": 1, "dtype": "float32", "batch_size": 2, "validation_split": 0.0, "seed": 0}
+    source = as_source(x, None, None, steps_per_epoch=steps, in_blocks=in_blocks, **options)
+    assert source.steps == count
+    assert source.in_blocks == (({30: 15, 9: 9}[count]) if in_blocks else 0)
+    drawn = np.concatenate([rows.numpy().ravel() for rows, _, _ in source.batches.take(90)])
+    for start in range(0, 180, 60):
+        np.testing.assert_array_equal(np.sort(drawn[start : start + 60]), x.ravel())
+    assert np.any(drawn[:60] != drawn[60:120])
+
+
+def test_a_prime_number_of_steps_makes_equal_blocks_all_the_same():
+    from tfp_flows.training.rows import _in_equal_blocks, steps_at_once
+
+    for steps in range(1, 500):
+        kept = _in_equal_blocks(steps)
+        assert 0.96 * steps < kept <= steps
+        assert steps_at_once(kept) >= min(steps, 13)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -142,7 +142,7 @@ def _in_memory(
     block = steps_at_once(steps) if in_blocks else 0
 
     def draw() -> Iterator[Rows]:
-        left, size = order[:0], max(1, block) * batch_size
+        left, size = order[:0], steps_at_once(steps) * batch_size
         while True:
             while len(left) < size:
                 left = np.concatenate([left, rng.permutation(len(train.x))[:used]])
