@@ -4,6 +4,7 @@ import json
 import statistics
 import subprocess
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,9 +16,10 @@ from protocol import Case
 
 __all__ = ["Peer", "PeerError", "take_turns"]
 
-ROUNDS = 5
+ROUNDS = 10
 MOST_CALLS = 500  # of a turn
 LONG = 20.0  # seconds from which a first call that compiled nothing is taken for the measurement
+PAUSE = 0.05  # seconds between two turns: threads of the one before may still wait for work, awake
 PATIENCE = 900.0  # seconds after which a worker that does not answer is ended
 
 
@@ -89,15 +91,19 @@ class Peer:
 def take_turns(job: Job, peers: Mapping[str, Peer]) -> list[dict]:
     """Measures the entrants of a job round by round; a record for each, with medians or an error."""
     records = [_prepare(job.case, name, work, peers[name]) for name, work in job.entrants]
-    for _ in range(ROUNDS):
-        for record in records:
+    for turn in range(ROUNDS):
+        for record in records[turn % len(records) :] + records[: turn % len(records)]:  # none is always after the same
             if "error" not in record:
                 try:
                     _take_turn(record, job, peers[record["framework"]])
                 except PeerError as error:
                     record["error"] = str(error)
+    trained = {name for name, work in job.entrants if work == "fit"}
     for name in {name for name, _ in job.entrants}:
-        peers[name].ask("drop")
+        if name in trained:
+            peers[name].stop()  # a training leaves a heap behind that slowed down what came after, by a half
+        else:
+            peers[name].ask("drop")
     return [_summary(record, job) for record in records]
 
 
@@ -117,6 +123,7 @@ def _take_turn(record: dict, job: Job, peer: Peer) -> None:
     seconds, steps = record["seconds"], job.case.epoch_steps if record["work"] == "fit" else 1
     if sum(seconds) * steps >= job.seconds:
         return
+    time.sleep(PAUSE)
     first = not seconds
     if first:
         seconds += peer.ask("measure", work=record["work"], repeats=1)["seconds"]

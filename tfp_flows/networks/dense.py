@@ -74,7 +74,7 @@ class Dense(tf.Module):
     the bias at zero. A kernel whose mask lets nothing through is not made: then `y = bias` for every `x`.
 
     A wide masked kernel is kept in stripes of columns, each only as high as its mask reaches: most of what is masked is
-    neither multiplied, nor stored, nor updated by an optimizer.
+    neither multiplied, nor stored, nor updated by an optimizer. What is much higher than wide is kept transposed.
 
     Args:
       input_size: N.
@@ -101,59 +101,67 @@ class Dense(tf.Module):
     ) -> None:
         super().__init__()
         shape = (input_size, output_size)
-        fan_in = input_size if mask is None else mask.sum() / output_size
-        self._shape = shape
-        self.kernel, self.stripes = None, []
-        self.mask = None if mask is None or mask.all() else tf.constant(mask, dtype)
-        self._parts = [] if mask is None else _parts(mask)
+        mask = np.ones(shape, bool) if mask is None else mask
+        fan_in = mask.sum() / output_size
+        self._shape, self.stripes = shape, []
         if fan_in > 0:
             limit = gain * np.sqrt(3.0 / fan_in)
-            start = rng.uniform(-limit, limit, shape).astype(dtype)
-            start = start if mask is None else start * mask.astype(dtype)
-            if self._parts:
-                self.stripes = [
-                    tf.Variable(start[:height, low:high], name=f"{name}/kernel{i}")
-                    for i, (height, low, high) in enumerate(self._parts)
-                ]
-            else:
-                self.kernel = tf.Variable(start, name=f"{name}/kernel")
+            start = rng.uniform(-limit, limit, shape) * mask
+            for i, (height, low, high) in enumerate(_parts(mask)):
+                part = slice(height), slice(low, high)
+                self.stripes.append(Stripe(start[part], mask[part], dtype, f"{name}/kernel{i}"))
         self.bias = tf.Variable(np.zeros(output_size, dtype), name=f"{name}/bias") if use_bias else None
 
     def masked_kernel(self) -> tf.Tensor:
         """What `x` is multiplied by, `[N, M]`."""
-        if self.stripes:
-            padded = [tf.pad(stripe, [[0, self._shape[0] - stripe.shape[0]], [0, 0]]) for stripe in self._masked()]
-            return tf.concat(padded, axis=1)
-        if self.kernel is None:
+        if not self.stripes:
             return tf.zeros(self._shape, self.bias.dtype)
-        return tf.convert_to_tensor(self.kernel) if self.mask is None else self.kernel * self.mask
+        return tf.concat([stripe.masked_kernel(self._shape[0]) for stripe in self.stripes], axis=1)
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """`[..., N] -> [..., M]`."""
-        if self.stripes:
-            y = tf.concat([_product(x[..., : stripe.shape[0]], stripe) for stripe in self._masked()], axis=-1)
-        elif self.kernel is None:
+        if not self.stripes:
             return tf.broadcast_to(self.bias, tf.concat([tf.shape(x)[:-1], self.bias.shape], 0))
-        else:
-            y = _product(x, self.masked_kernel())
+        y = tf.concat([stripe(x) for stripe in self.stripes], axis=-1)
         return y if self.bias is None else y + self.bias
 
-    def _masked(self) -> list[tf.Tensor]:
-        return [
-            stripe * self.mask[:height, low:high]
-            for stripe, (height, low, high) in zip(self.stripes, self._parts, strict=True)
-        ]
 
+class Stripe(tf.Module):
+    """Neighbouring columns of a kernel, down to a row below which their mask lets nothing through.
 
-def _product(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """`[..., N] -> [..., M]`."""
-    return tf.linalg.matmul(x, kernel) if x.shape.rank == 2 else tf.tensordot(x, kernel, 1)
+    Of a product's gradient in a kernel much higher than wide, `x^T dy` takes several times as long as its transpose
+    `dy^T x` (see benchmarks/README.md), so such a kernel is kept transposed.
+    """
+
+    def __init__(self, start: np.ndarray, mask: np.ndarray, dtype: str, name: str) -> None:
+        super().__init__()
+        self._height, self._transposed = start.shape[0], start.shape[0] >= 2 * start.shape[1]
+        if self._transposed:
+            start, mask = start.T, mask.T
+        self.kernel = tf.Variable(start.astype(dtype), name=name)
+        self._mask = None if mask.all() else tf.constant(mask, dtype)
+
+    def __call__(self, x: tf.Tensor) -> tf.Tensor:
+        """`[..., N] -> [..., columns]`, of which the first `height` inputs matter."""
+        x = x if x.shape[-1] == self._height else x[..., : self._height]
+        if x.shape.rank == 2:
+            return tf.linalg.matmul(x, self._masked(), transpose_b=self._transposed)
+        return tf.tensordot(x, self._masked(), [[-1], [int(self._transposed)]])
+
+    def masked_kernel(self, input_size: int) -> tf.Tensor:
+        """The columns in full, `[input_size, columns]`."""
+        kernel = tf.transpose(self._masked()) if self._transposed else self._masked()
+        missing = input_size - self._height
+        return tf.pad(kernel, [[0, missing], [0, 0]]) if missing else kernel
+
+    def _masked(self) -> tf.Tensor:
+        return tf.convert_to_tensor(self.kernel) if self._mask is None else self.kernel * self._mask
 
 
 def _parts(mask: np.ndarray) -> list[tuple[int, int, int]]:
     """Stripes of columns `low..high`, and how many rows the mask leaves each: what is masked need not be multiplied.
 
-    None, where too little would be saved to pay for several products in place of one.
+    One of all there is, where too little would be saved to pay for several products in place of one.
     """
     edges = np.linspace(0, mask.shape[1], max(1, mask.shape[1] // STRIPE) + 1).round().astype(int).tolist()
     parts = []
@@ -161,4 +169,4 @@ def _parts(mask: np.ndarray) -> list[tuple[int, int, int]]:
         rows = np.flatnonzero(mask[:, low:high].any(axis=1))
         parts.append((int(rows[-1]) + 1 if len(rows) else 1, low, high))
     saved = mask.size - sum(height * (high - low) for height, low, high in parts)
-    return parts if saved >= WORTH_SAVING else []
+    return parts if saved >= WORTH_SAVING else [(mask.shape[0], 0, mask.shape[1])]
