@@ -31,7 +31,17 @@ Pythons = dict[str, Path]
 
 STARTS = 3  # fresh processes of each framework
 STEPS_FOR_MEMORY = 10
-RACE = {"look_every": 100, "limit": 120.0, "learning_rate": 1e-3}
+RACE = {"look_every": 100, "limit": 60.0, "learning_rate": 1e-3}
+
+
+def check_machine(path: Path) -> None:
+    """Ends the program if the file has results of another machine: a report must not mix them."""
+    here = machine()
+    if path.exists():
+        for r in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+            there = {key: r.get(key) for key in here}
+            if r["kind"] == "machine" and there != here:
+                raise SystemExit(f"{path} has results of {there}, this is {here}: give another file as --out.")
 
 
 def memory(case: Case, pythons: Pythons) -> Iterator[dict]:
@@ -115,6 +125,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.report:
         given = {home: Path(path) for home, path in (text.split("=", 1) for text in options.python)}
+        check_machine(options.out)
         homes = {framework.home for framework in FRAMEWORKS.values()}
         found = {home: given.get(home) or python_of(home, options.envs.resolve()) for home in sorted(homes)}
         pythons = {name: found[framework.home] for name, framework in FRAMEWORKS.items()}

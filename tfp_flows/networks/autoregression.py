@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Plan", "solve", "take"]
+__all__ = ["BLOCK", "Plan", "solve", "take"]
 
 BLOCK = 8  # dimensions whose steps are unrolled
+STRETCHES = 12  # as long as blocks are few, they are cut into no more stretches: each has a product of its own
 
 
 class Plan:
@@ -29,7 +30,7 @@ class Plan:
         self.degrees, self.event_size, self.widths = list(degrees), event_size, widths
         self.block = min(BLOCK, event_size)
         self.count = -(-event_size // self.block)
-        self.count_in_stretch = math.ceil(math.sqrt(self.count))
+        self.count_in_stretch = math.ceil(self.count / max(STRETCHES, math.sqrt(self.count)))
         self.stretches = -(-self.count // self.count_in_stretch)
         first = np.arange(self.count) * self.block
         self.starts, self.sizes, self.windows = [first * widths[0]], [self.block * widths[0]], []
@@ -41,8 +42,7 @@ class Plan:
             within = np.stack([known[first + i] - start for i in range(self.block + 1)], axis=1)
             self.starts.append(start)
             self.sizes.append(int(within.max()))
-            low = np.concatenate([[0], within[:, :-1].min(axis=0)])
-            self.windows.append(list(zip(low.tolist(), within.max(axis=0).tolist(), strict=True)))
+            self.windows.append(_windows(within))
             self.lengths.append(len(degree))
         self.starts.append(first * widths[1])
         self.sizes.append(self.block * widths[1])
@@ -55,13 +55,27 @@ class Plan:
             for start, size in zip(self.starts, self.sizes, strict=True)
         ]
 
-    def in_blocks(self, layer: int) -> np.ndarray:
-        """Where each unit of a layer stands when every block has equally many rows; the length for a row of none."""
-        rows = self.starts[layer][:, None] + np.arange(self.sizes[layer])
-        ends = np.append(self.starts[layer][1:], self.lengths[layer])[:, None]
-        index = np.where(rows < ends, rows, self.lengths[layer])
-        missing = self.stretches * self.count_in_stretch - self.count
-        return np.pad(index, [[0, missing], [0, 0]], constant_values=self.lengths[layer])
+    def positions(self, layer: int) -> np.ndarray:
+        """Where each unit of a layer stands when its blocks are filled up to equal sizes."""
+        block = np.searchsorted(self.starts[layer], np.arange(self.lengths[layer]), side="right") - 1
+        return block * self.sizes[layer] + np.arange(self.lengths[layer]) - self.starts[layer][block]
+
+    def positions_inside(self, layer: int, complete: int) -> np.ndarray:
+        """The same within each stretch, for the units of its `complete` first blocks: `[stretches, units]`.
+
+        Where a stretch has fewer there than others, it points to the block after them, which is zero as yet.
+        """
+        opening = np.arange(self.stretches) * self.count_in_stretch
+        closing = np.minimum(opening + complete, self.count - 1)
+        starts = self.starts[layer]
+        widths = starts[closing] - starts[opening]
+        unknown = complete * self.sizes[layer]
+        index = np.full([self.stretches, int(widths.max())], unknown)
+        positions = self.positions(layer)
+        for s, (first, width) in enumerate(zip(opening, widths, strict=True)):
+            low = starts[first]
+            index[s, :width] = positions[low : low + width] - first * self.sizes[layer]
+        return index
 
     def extra(self, layer: int) -> int:
         """Rows that a layer needs beyond its last, so that none of its blocks and stretches reaches over its end."""
@@ -73,6 +87,20 @@ class Plan:
         """The plan of the transposed network, which is known from the last dimension on."""
         degrees = [self.event_size - degree[::-1] for degree in reversed(self.degrees)]
         return Plan(degrees, self.event_size, self.widths[::-1])
+
+
+def _windows(within: np.ndarray) -> list[tuple[int, int]]:
+    """Rows of a block that have to be computed before each of its steps, whichever block it is.
+
+    The last row that is there already is among them: XLA would merge a concatenation that only appends with all those
+    before, and copy every piece again.
+    """
+    windows, known = [], 0
+    for fewest, most in zip(np.append(0, within[:, :-1].min(axis=0)), within.max(axis=0), strict=True):
+        low = max(0, min(int(fewest), known - 1)) if fewest < most else int(most)
+        windows.append((low, int(most)))
+        known = int(most)
+    return windows
 
 
 def solve(
@@ -90,8 +118,8 @@ def solve(
 
     Args:
       plan: of the network.
-      kernels: `[N[l], N[l+1]]` of each layer, masked, rows and columns sorted by degree; the last has `params` columns
-        in a row for each dimension.
+      kernels: `[N[l+1], N[l]]` of each layer, masked, rows and columns sorted by degree; the last has `params` rows
+        for each dimension.
       offsets: `[N[l+1], 1]` or `[N[l+1], B]`, added to what the kernels give.
       activation: between layers.
       element: of one dimension's outputs, a list of `params` tensors, and its `u`, all of one shape.
@@ -156,7 +184,7 @@ def _gradient(
     hidden, slopes = [x], []  # one pass in the density's direction
     for kernel, offset in zip(kernels[:-1], offsets[:-1], strict=True):
         with tf.GradientTape() as tape:
-            z = tf.linalg.matmul(kernel, hidden[-1], transpose_a=True) + offset
+            z = tf.linalg.matmul(kernel, hidden[-1]) + offset
             tape.watch(z)
             h = activation(z)
         slopes.append(tape.gradient(h, z))
@@ -170,7 +198,7 @@ def _gradient(
     c, deltas, fed_back = sweep(
         plan.reverse(),
         [_turned(kernel, params if i == 0 else 1) for i, kernel in enumerate(reversed(kernels))],
-        [tf.zeros([kernel.shape[0], 1], dx.dtype) for kernel in reversed(kernels)],
+        [tf.zeros([kernel.shape[1], 1], dx.dtype) for kernel in reversed(kernels)],
         unit=lambda z, slope: z * slope,
         unit_given=[slope[::-1] for slope in reversed(slopes)],
         element=total,
@@ -178,7 +206,7 @@ def _gradient(
     )
     c = tf.reshape(tf.reshape(c, [size, params, -1])[::-1], [size * params, -1])
     deltas = [*(delta[::-1] for delta in reversed(deltas)), c]
-    d_kernels = [tf.linalg.matmul(h, delta, transpose_b=True) for h, delta in zip(hidden, deltas, strict=True)]
+    d_kernels = [tf.linalg.matmul(delta, h, transpose_b=True) for h, delta in zip(hidden, deltas, strict=True)]
     d_offsets = [
         delta if offset.shape[1] != 1 else tf.reduce_sum(delta, axis=1, keepdims=True)
         for offset, delta in zip(offsets, deltas, strict=True)
@@ -198,19 +226,20 @@ def sweep(
     """Runs the network from the first dimension to the last, each unit once; units are rows, the batch is columns.
 
     ```
-    h[0][i] = element(y[i], given[i])     y = kernels[L]^T h[L] + offsets[L]
-    h[l]    = unit(kernels[l-1]^T h[l-1] + offsets[l-1], unit_given[l-1])
+    h[0][i] = element(y[i], given[i])     y = kernels[L] h[L] + offsets[L]
+    h[l]    = unit(kernels[l-1] h[l-1] + offsets[l-1], unit_given[l-1])
     ```
 
-    A loop over stretches of blocks of dimensions. What earlier stretches made known enters a stretch by one wide
-    product a layer; what its own earlier blocks did, a block by a smaller one; the steps in a block are unrolled. So
-    all is multiplied about once, mostly in products wide enough to be fast, and the graph hardly grows with D.
+    A loop over stretches, each of one block of dimensions or of several. What earlier stretches made known enters a
+    stretch by one wide product a layer; what its own earlier blocks did, a block by a smaller one; the steps in a block
+    are unrolled. So all is multiplied about once, mostly in products wide enough to be fast, and the graph grows like
+    the root of D, or less.
 
     Returns:
       `h[0]`, the hidden `h[1..L]`, and `y`.
     """
     offsets = [_padded(plan, i + 1, offset) for i, offset in enumerate(offsets)]
-    kernels = [_in_blocks(plan, i, kernel) for i, kernel in enumerate(kernels)]
+    kernels = [tf.pad(kernel, [[0, plan.extra(i + 1)], [0, plan.extra(i)]]) for i, kernel in enumerate(kernels)]
     unit_given = [_padded(plan, i + 1, tensor) for i, tensor in enumerate(unit_given)]
     network = _Network(plan, kernels, offsets, unit, unit_given, element)
     each = given.shape[0] // plan.event_size * plan.block
@@ -221,12 +250,12 @@ def sweep(
         found = [part[None] for part in network.block(0, rows, given[0])]
     else:
         found = network.stretches(given)
-    rows = [_rows(part, plan.in_blocks(i), plan.lengths[i]) for i, part in enumerate(found)]
+    rows = [_rows(part, plan.positions(i)) for i, part in enumerate(found)]
     return rows[0], rows[1:-1], rows[-1]
 
 
 class _Network(NamedTuple):
-    """What `sweep` runs: kernels with rows in equal blocks, and everything padded as far as the last block reaches."""
+    """What `sweep` runs, everything padded as far as the last block reaches."""
 
     plan: Plan
     kernels: list[tf.Tensor]
@@ -238,63 +267,81 @@ class _Network(NamedTuple):
     def stretches(self, given: tf.Tensor) -> list[tf.Tensor]:
         """All blocks, in a loop over stretches of them: each layer's rows, `[stretches, blocks, rows, B]`."""
         plan, batch = self.plan, tf.shape(given)[2]
-        starts = [tf.constant(start, tf.int32) for start in plan.starts]
-        shape = (plan.stretches, plan.count_in_stretch)
 
-        def stretch(s: tf.Tensor, *found: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            first = s * plan.count_in_stretch
-            rows = [self.known(i, s, starts[i][first], found[i - 1]) for i in range(1, len(starts))]
+        def arrays(*shape: int) -> list[tf.TensorArray]:
+            zeros = (tf.zeros([*shape, size, batch], given.dtype) for size in plan.sizes)
+            return [tf.TensorArray(given.dtype, shape[0]).unstack(zero) for zero in zeros]
 
-            def block(t: tf.Tensor, *current: tf.Tensor) -> tuple[tf.Tensor, ...]:
-                inside = [self.known_inside(i, s, starts[i][t], current[i - 1]) for i in range(1, len(starts))]
-                before = [
-                    _stripe(row, start[t] - start[first], size) + more
-                    for row, start, size, more in zip(rows, starts[1:], plan.sizes[1:], inside, strict=True)
-                ]
-                new = self.block(t, before, tf.gather(given, t))
-                at = tf.reshape(t - first, [1, 1])
-                return t + 1, *(tf.tensor_scatter_nd_update(a, at, b[None]) for a, b in zip(current, new, strict=True))
+        def stretch(s: tf.Tensor, *found: tf.TensorArray) -> tuple:
+            before = [self.known(layer, s, rows.stack()) for layer, rows in enumerate(found[:-1], start=1)]
+            if plan.count_in_stretch == 1:
+                new = [rows[None] for rows in self.block(s, before, given[s])]
+            else:
+                new = self.blocks(s, before, given, arrays(plan.count_in_stretch))
+            return s + 1, *(a.write(s, b) for a, b in zip(found, new, strict=True))
 
-            end = tf.minimum(first + plan.count_in_stretch, plan.count)
-            empty = [tf.zeros([shape[1], size, batch], given.dtype) for size in plan.sizes]
-            _, *new = tf.while_loop(
-                lambda t, *_: t < end, block, (first, *empty), maximum_iterations=plan.count_in_stretch
-            )
-            at = tf.reshape(s, [1, 1])
-            return s + 1, *(tf.tensor_scatter_nd_update(a, at, b[None]) for a, b in zip(found, new, strict=True))
-
-        found = [tf.zeros([*shape, size, batch], given.dtype) for size in plan.sizes]
         _, *found = tf.while_loop(
-            lambda s, *_: s < plan.stretches, stretch, (tf.constant(0), *found), maximum_iterations=plan.stretches
+            lambda s, *_: s < plan.stretches,
+            stretch,
+            (tf.constant(0), *arrays(plan.stretches, plan.count_in_stretch)),
+            maximum_iterations=plan.stretches,
         )
-        return found
+        return [rows.stack() for rows in found]
 
-    def known(self, layer: int, s: tf.Tensor, start: tf.Tensor, below: tf.Tensor) -> tf.Tensor:
+    def blocks(self, s: tf.Tensor, rows: list[tf.Tensor], given: tf.Tensor, empty: list[tf.TensorArray]) -> list:
+        """The blocks of a stretch: each layer's rows, from what all stretches before give to them."""
+        plan = self.plan
+        starts = [tf.constant(start, tf.int32) for start in plan.starts]
+        first = s * plan.count_in_stretch
+
+        def block(t: tf.Tensor, *current: tf.TensorArray) -> tuple:
+            before = [
+                _stripe(rows[i - 1], starts[i][t] - starts[i][first], plan.sizes[i])
+                + self.known_inside(i, s, t, current[i - 1].stack())
+                for i in range(1, len(starts))
+            ]
+            new = self.block(t, before, given[t])
+            return t + 1, *(a.write(t - first, b) for a, b in zip(current, new, strict=True))
+
+        end = tf.minimum(first + plan.count_in_stretch, plan.count)
+        _, *new = tf.while_loop(lambda t, *_: t < end, block, (first, *empty), maximum_iterations=plan.count_in_stretch)
+        return [rows.stack() for rows in new]
+
+    def known(self, layer: int, s: tf.Tensor, below: tf.Tensor) -> tf.Tensor:
         """What earlier stretches give to the rows of stretch `s`: products that leave out what is not known yet."""
         plan, width = self.plan, self.plan.reaches[layer]
-        offset = _stripe(self.offsets[layer - 1], start, width)
-        each = plan.count_in_stretch * plan.sizes[layer - 1]
+        starts, positions = plan.starts[layer - 1], plan.positions(layer - 1)
 
         def product(complete: int) -> tf.Tensor:
-            kernel = tf.slice(self.kernels[layer - 1], [0, start], [complete * each, width])
-            return tf.linalg.matmul(kernel, tf.reshape(below[:complete], [complete * each, -1]), transpose_a=True)
+            first = complete * plan.count_in_stretch
+            kernel = tf.slice(self.kernels[layer - 1], [plan.starts[layer][first], 0], [width, starts[first]])
+            return tf.linalg.matmul(kernel, _rows(below[:complete], positions[: starts[first]]))
+
+        at = tf.constant(plan.starts[layer], tf.int32)[s * plan.count_in_stretch]
+        nothing = tf.zeros([width, tf.shape(below)[-1]], below.dtype)
+        return _stripe(self.offsets[layer - 1], at, width) + _of_several(s, plan.stretches, product, nothing)
+
+    def known_inside(self, layer: int, s: tf.Tensor, t: tf.Tensor, below: tf.Tensor) -> tf.Tensor:
+        """What the stretch's own blocks before `t` give to the rows of that."""
+        plan, width = self.plan, self.plan.sizes[layer]
+        at = tf.constant(plan.starts[layer], tf.int32)[t]
+        first = tf.constant(plan.starts[layer - 1], tf.int32)[s * plan.count_in_stretch]
+
+        def product(complete: int) -> tf.Tensor:
+            positions = plan.positions_inside(layer - 1, complete)
+            rows = tf.reshape(below[: complete + 1], [-1, below.shape[-1] or tf.shape(below)[-1]])
+            kernel = tf.slice(self.kernels[layer - 1], [at, first], [width, positions.shape[1]])
+            return tf.linalg.matmul(kernel, tf.gather(rows, tf.constant(positions, tf.int32)[s]))
 
         nothing = tf.zeros([width, tf.shape(below)[-1]], below.dtype)
-        branches = [lambda: nothing, *(functools.partial(product, i) for i in range(1, plan.stretches))]
-        return offset + tf.switch_case(s, branches)
-
-    def known_inside(self, layer: int, s: tf.Tensor, start: tf.Tensor, below: tf.Tensor) -> tf.Tensor:
-        """What the stretch's own blocks so far give to the rows of the next one."""
-        each = self.plan.count_in_stretch * self.plan.sizes[layer - 1]
-        kernel = tf.slice(self.kernels[layer - 1], [s * each, start], [each, self.plan.sizes[layer]])
-        return tf.linalg.matmul(kernel, tf.reshape(below, [each, -1]), transpose_a=True)
+        return _of_several(t - s * plan.count_in_stretch, plan.count_in_stretch, product, nothing)
 
     def block(self, t: tf.Tensor | int, before: list[tf.Tensor], given: tf.Tensor) -> list[tf.Tensor]:
         """The rows of block `t` in every layer, and its outputs, from what all that is `before` it gives to them."""
         plan, last = self.plan, len(self.kernels)
         starts = [tf.constant(start, tf.int32)[t] for start in plan.starts]
         local = [
-            tf.slice(self.kernels[i - 1], [t * plan.sizes[i - 1], starts[i]], [plan.sizes[i - 1], plan.sizes[i]])
+            tf.slice(self.kernels[i - 1], [starts[i], starts[i - 1]], [plan.sizes[i], plan.sizes[i - 1]])
             for i in range(1, last + 1)
         ]
         scales = [_stripe(scale, starts[i + 1], plan.sizes[i + 1]) for i, scale in enumerate(self.unit_given)]
@@ -306,7 +353,7 @@ class _Network(NamedTuple):
             rows, below = before[i - 1][low:high], h[i - 1]
             if below is None:
                 return rows
-            return rows + tf.linalg.matmul(local[i - 1][: below.shape[0], low:high], below, transpose_a=True)
+            return rows + tf.linalg.matmul(local[i - 1][low:high, : below.shape[0]], below)
 
         def add_units(step: int) -> None:
             """The units that are complete before a step, layer by layer."""
@@ -329,10 +376,15 @@ class _Network(NamedTuple):
 
 
 def _turned(kernel: tf.Tensor, params: int) -> tf.Tensor:
-    """A kernel transposed, with its rows and columns from the last to the first; `params` columns stay together."""
+    """A kernel transposed, with its rows and columns from the last to the first; `params` rows stay together."""
     height, width = kernel.shape
-    grouped = tf.reshape(kernel, [height, width // params, params])
-    return tf.reshape(tf.transpose(grouped[::-1, ::-1], [1, 2, 0]), [width, height])
+    grouped = tf.reshape(kernel, [height // params, params, width])
+    return tf.reshape(tf.transpose(grouped[::-1, :, ::-1], [2, 0, 1]), [width, height])
+
+
+def _of_several(index: tf.Tensor, count: int, product: Callable[[int], tf.Tensor], nothing: tf.Tensor) -> tf.Tensor:
+    """`product(index)`, where each index below `count` has a graph of its own; `nothing` for index 0."""
+    return tf.switch_case(index, [lambda: nothing, *(functools.partial(product, i) for i in range(1, count))])
 
 
 def _stripe(rows: tf.Tensor, start: tf.Tensor, size: int) -> tf.Tensor:
@@ -344,23 +396,16 @@ def _filled(rows: tf.Tensor, size: int) -> tf.Tensor:
     return tf.pad(rows, [[0, size - rows.shape[0]], [0, 0]]) if rows.shape[0] < size else rows
 
 
-def _in_blocks(plan: Plan, layer: int, kernel: tf.Tensor) -> tf.Tensor:
-    """A kernel whose rows are in equal blocks, with columns of zeros at the end that the last block may reach into."""
-    extra = plan.extra(layer + 1)
-    index = plan.in_blocks(layer).ravel()
-    missing = int((index == plan.lengths[layer]).any())
-    return take(tf.pad(kernel, [[0, missing], [0, extra]]) if missing or extra else kernel, index)
-
-
 def _padded(plan: Plan, layer: int, rows: tf.Tensor) -> tf.Tensor:
     extra = plan.extra(layer)
     return tf.pad(rows, [[0, extra], [0, 0]]) if extra else rows
 
 
-def _rows(blocks: tf.Tensor, index: np.ndarray, length: int) -> tf.Tensor:
+def _rows(blocks: tf.Tensor, positions: np.ndarray) -> tf.Tensor:
     """Rows in equal blocks, one after another without what only fills a block."""
-    flat = tf.reshape(blocks, [index.size, -1])
-    return take(flat, np.flatnonzero(index.ravel() < length))
+    flat = tf.reshape(blocks, [math.prod(blocks.shape[:-1]), -1])
+    consecutive = np.array_equal(positions, np.arange(len(positions)))
+    return flat[: len(positions)] if consecutive else tf.gather(flat, positions)
 
 
 def take(x: tf.Tensor, index: np.ndarray, axis: int = 0) -> tf.Tensor:

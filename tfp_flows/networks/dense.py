@@ -74,7 +74,8 @@ class Dense(tf.Module):
     the bias at zero. A kernel whose mask lets nothing through is not made: then `y = bias` for every `x`.
 
     A wide masked kernel is kept in stripes of columns, each only as high as its mask reaches: most of what is masked is
-    neither multiplied, nor stored, nor updated by an optimizer. What is much higher than wide is kept transposed.
+    neither multiplied, nor stored, nor updated by an optimizer. Stripes narrower than half of N are kept transposed:
+    the gradient `dy^T x` takes a fraction of the time of its transpose, see benchmarks/README.md.
 
     Args:
       input_size: N.
@@ -103,59 +104,47 @@ class Dense(tf.Module):
         shape = (input_size, output_size)
         mask = np.ones(shape, bool) if mask is None else mask
         fan_in = mask.sum() / output_size
-        self._shape, self.stripes = shape, []
+        self._shape, self._parts, self.kernels, self._masks = shape, [], [], []
         if fan_in > 0:
             limit = gain * np.sqrt(3.0 / fan_in)
             start = rng.uniform(-limit, limit, shape) * mask
-            for i, (height, low, high) in enumerate(_parts(mask)):
-                part = slice(height), slice(low, high)
-                self.stripes.append(Stripe(start[part], mask[part], dtype, f"{name}/kernel{i}"))
+            self._parts = _parts(mask)
+            self._transposed = input_size >= 2 * (self._parts[0][2] - self._parts[0][1])
+            for i, (height, low, high) in enumerate(self._parts):
+                there, kernel = mask[:height, low:high], start[:height, low:high].astype(dtype)
+                kernel, there = (kernel.T, there.T) if self._transposed else (kernel, there)
+                self.kernels.append(tf.Variable(kernel, name=f"{name}/kernel{i}"))
+                self._masks.append(None if there.all() else tf.constant(there, dtype))
         self.bias = tf.Variable(np.zeros(output_size, dtype), name=f"{name}/bias") if use_bias else None
 
-    def masked_kernel(self) -> tf.Tensor:
-        """What `x` is multiplied by, `[N, M]`."""
-        if not self.stripes:
-            return tf.zeros(self._shape, self.bias.dtype)
-        return tf.concat([stripe.masked_kernel(self._shape[0]) for stripe in self.stripes], axis=1)
+    def transposed_kernel(self) -> tf.Tensor:
+        """The whole kernel, masked and transposed, `[M, N]`."""
+        if not self.kernels:
+            return tf.zeros(self._shape[::-1], self.bias.dtype)
+        padded = []
+        for stripe, (height, _, _) in zip(self._masked(), self._parts, strict=True):
+            missing = self._shape[0] - height
+            padded.append(tf.pad(stripe, [[0, 0], [0, missing]] if self._transposed else [[0, missing], [0, 0]]))
+        return tf.concat(padded, axis=0) if self._transposed else tf.transpose(tf.concat(padded, axis=1))
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:
         """`[..., N] -> [..., M]`."""
-        if not self.stripes:
+        if not self.kernels:
             return tf.broadcast_to(self.bias, tf.concat([tf.shape(x)[:-1], self.bias.shape], 0))
-        y = tf.concat([stripe(x) for stripe in self.stripes], axis=-1)
+        stripes = zip(self._masked(), self._parts, strict=True)
+        y = tf.concat([self._product(x[..., :height], stripe) for stripe, (height, _, _) in stripes], axis=-1)
         return y if self.bias is None else y + self.bias
 
+    def _masked(self) -> list[tf.Tensor]:
+        return [
+            tf.convert_to_tensor(kernel) if mask is None else kernel * mask
+            for kernel, mask in zip(self.kernels, self._masks, strict=True)
+        ]
 
-class Stripe(tf.Module):
-    """Neighbouring columns of a kernel, down to a row below which their mask lets nothing through.
-
-    Of a product's gradient in a kernel much higher than wide, `x^T dy` takes several times as long as its transpose
-    `dy^T x` (see benchmarks/README.md), so such a kernel is kept transposed.
-    """
-
-    def __init__(self, start: np.ndarray, mask: np.ndarray, dtype: str, name: str) -> None:
-        super().__init__()
-        self._height, self._transposed = start.shape[0], start.shape[0] >= 2 * start.shape[1]
-        if self._transposed:
-            start, mask = start.T, mask.T
-        self.kernel = tf.Variable(start.astype(dtype), name=name)
-        self._mask = None if mask.all() else tf.constant(mask, dtype)
-
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """`[..., N] -> [..., columns]`, of which the first `height` inputs matter."""
-        x = x if x.shape[-1] == self._height else x[..., : self._height]
+    def _product(self, x: tf.Tensor, stripe: tf.Tensor) -> tf.Tensor:
         if x.shape.rank == 2:
-            return tf.linalg.matmul(x, self._masked(), transpose_b=self._transposed)
-        return tf.tensordot(x, self._masked(), [[-1], [int(self._transposed)]])
-
-    def masked_kernel(self, input_size: int) -> tf.Tensor:
-        """The columns in full, `[input_size, columns]`."""
-        kernel = tf.transpose(self._masked()) if self._transposed else self._masked()
-        missing = input_size - self._height
-        return tf.pad(kernel, [[0, missing], [0, 0]]) if missing else kernel
-
-    def _masked(self) -> tf.Tensor:
-        return tf.convert_to_tensor(self.kernel) if self._mask is None else self.kernel * self._mask
+            return tf.linalg.matmul(x, stripe, transpose_b=self._transposed)
+        return tf.tensordot(x, stripe, [[-1], [int(self._transposed)]])
 
 
 def _parts(mask: np.ndarray) -> list[tuple[int, int, int]]:

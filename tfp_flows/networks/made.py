@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.errors import InputError
-from tfp_flows.networks.autoregression import Plan, solve, take
+from tfp_flows.networks.autoregression import BLOCK, Plan, solve, take
 from tfp_flows.networks.dense import (
     Dense,
     activation_function,
@@ -156,11 +156,11 @@ class MADE(tf.Module):
                 offset + tf.transpose(layer(context))
                 for offset, layer in zip(offsets, self._context_layers, strict=True)
             ]
-        kernels = [layer.masked_kernel() for layer in self._layers]
+        kernels = [layer.transposed_kernel() for layer in self._layers]
         place, back = np.argsort(self.order), self.order - 1  # of each degree among the inputs, and the reverse
         outputs = (place[:, None] * self.params + np.arange(self.params)).ravel()
-        kernels[0] = take(kernels[0], place)
-        kernels[-1] = take(kernels[-1], outputs, axis=1)
+        kernels[0] = take(kernels[0], place, axis=1)
+        kernels[-1] = take(kernels[-1], outputs)
         offsets[-1] = take(offsets[-1], outputs)
         x, y = solve(self._plan, kernels, offsets, self._activation, element, take(rows, place))
         x = tf.transpose(take(x, back))
@@ -199,6 +199,11 @@ def _degrees(order: str | Sequence[int], event_size: int, rng: np.random.Generat
 
 
 def _hidden_degrees(units: int, event_size: int, context_size: int) -> np.ndarray:
-    """Degrees spread evenly over 1..D-1, ascending; from 0 where a context gives even the first dimension an input."""
+    """Degrees spread evenly over 1..D-1, ascending; from 0 where a context gives even the first dimension an input.
+
+    Where all blocks of dimensions can have equally many units, D-1 gets the share of a degree D too: see `Plan`.
+    """
     first = 0 if context_size else 1
-    return np.floor(np.linspace(first, event_size - 1e-9, units, endpoint=False)).astype(int)
+    equal = not context_size and event_size > BLOCK and units * BLOCK % event_size == 0
+    degrees = event_size if equal else event_size - first
+    return np.minimum(first + np.arange(units) * degrees // units, event_size - 1)
