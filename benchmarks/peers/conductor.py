@@ -18,6 +18,7 @@ __all__ = ["Peer", "PeerError", "take_turns"]
 
 ROUNDS = 10
 MOST_CALLS = 500  # of a turn
+EPOCHS = 5  # of a training, at least
 LONG = 20.0  # seconds from which a first call that compiled nothing is taken for the measurement
 PAUSE = 0.05  # seconds between two turns: threads of the one before may still wait for work, awake
 PATIENCE = 900.0  # seconds after which a worker that does not answer is ended
@@ -88,22 +89,22 @@ class Peer:
         return json.loads(line)
 
 
-def take_turns(job: Job, peers: Mapping[str, Peer]) -> list[dict]:
-    """Measures the entrants of a job round by round; a record for each, with medians or an error."""
-    records = [_prepare(job.case, name, work, peers[name]) for name, work in job.entrants]
+def take_turns(job: Job, peers: Mapping[tuple[str, bool], Peer]) -> list[dict]:
+    """Measures the entrants of a job round by round; a record for each, with medians or an error.
+
+    Of each framework there are two workers, the other for `fit`: a training leaves a heap behind with which every call
+    afterwards has to ask the system for its memory, and takes up to twice as long.
+    """
+    records = [_prepare(job.case, name, work, peers[name, work == "fit"]) for name, work in job.entrants]
     for turn in range(ROUNDS):
         for record in records[turn % len(records) :] + records[: turn % len(records)]:  # none is always after the same
             if "error" not in record:
                 try:
-                    _take_turn(record, job, peers[record["framework"]])
+                    _take_turn(record, job, peers[record["framework"], record["work"] == "fit"])
                 except PeerError as error:
                     record["error"] = str(error)
-    trained = {name for name, work in job.entrants if work == "fit"}
-    for name in {name for name, _ in job.entrants}:
-        if name in trained:
-            peers[name].stop()  # a training leaves a heap behind that slowed down what came after, by a half
-        else:
-            peers[name].ask("drop")
+    for key in {(name, work == "fit") for name, work in job.entrants}:
+        peers[key].ask("drop")
     return [_summary(record, job) for record in records]
 
 
@@ -121,7 +122,7 @@ def _prepare(case: Case, name: str, work: str, peer: Peer) -> dict:
 def _take_turn(record: dict, job: Job, peer: Peer) -> None:
     """One turn of an entrant that has not used up its time: a part of that, and at least one call."""
     seconds, steps = record["seconds"], job.case.epoch_steps if record["work"] == "fit" else 1
-    if sum(seconds) * steps >= job.seconds:
+    if sum(seconds) * steps >= job.seconds and (steps == 1 or len(seconds) >= EPOCHS):
         return
     time.sleep(PAUSE)
     first = not seconds

@@ -94,18 +94,19 @@ def races(case: Case, target: float, peers: dict[str, Peer], python: Path) -> It
 
 def everything(pythons: Pythons, wanted: Callable[[str], bool]) -> Iterator[dict]:
     """All the records of a run, as they come."""
-    peers = {name: Peer(name, python) for name, python in pythons.items()}
+    workers = {(name, trains): Peer(name, python) for name, python in pythons.items() for trains in (False, True)}
+    peers = {name: workers[name, False] for name in pythons}
     yield {"kind": "machine", **machine()}
     for name, peer in peers.items():
         yield {"kind": "versions", "framework": name, "versions": peer.ask("versions")}
     for job in jobs():
         if wanted(job.name):
-            yield from take_turns(job, peers)
+            yield from take_turns(job, workers)
     for case, target in RACES:
         if wanted(f"siggraph: {case.name}"):
             yield from races(case, target, peers, pythons[OURS])
-    for peer in peers.values():
-        peer.stop()
+    for worker in workers.values():
+        worker.stop()
     for case in MEMORY:
         if wanted(f"memory: {case.name}"):
             yield from memory(case, pythons)

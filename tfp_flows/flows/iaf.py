@@ -32,8 +32,8 @@ def iaf(
     x[i] = (u[i] - shift(u[<i])) exp(-log_scale(u[<i]))     in each layer, with the order reversed between layers
     ```
 
-    The density of rows that it did not draw takes D steps a layer that wait for one another: together two to
-    four passes. `maf` has it the other way round.
+    The density of rows that it did not draw takes D steps a layer that wait for one another: together about two
+    passes of a wide network. `maf` has it the other way round.
 
     Args:
       event_size: D, at least 1.

@@ -30,8 +30,8 @@ def maf(
     x[i] = shift(x[<i]) + exp(log_scale(x[<i])) u[i]        in each layer, with the order reversed between layers
     ```
 
-    The D steps of a sample wait for one another, but together they cost two to four passes: each hidden unit is
-    computed once.
+    The D steps of a sample wait for one another, but together they cost about two passes of a wide network: each
+    hidden unit is computed once.
 
     Args:
       event_size: D, at least 1.
