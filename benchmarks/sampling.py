@@ -28,7 +28,7 @@ def functions(event_size: int, hidden: int, batch: int) -> dict:
     flow = tff.maf(event_size, num_layers=LAYERS, hidden_units=(hidden, hidden), activation="relu", seed=0)
     rng = np.random.default_rng(0)
     for variable in flow.trainable_variables:  # away from the identity that it starts as
-        scale = 0.3 / np.sqrt(variable.shape[0])
+        scale = 0.3 / np.sqrt(max(variable.shape))
         variable.assign_add(rng.normal(0.0, scale, variable.shape).astype("float32"))
     u = tf.constant(rng.normal(size=(batch, event_size)).astype("float32"))
     loops = [

@@ -66,8 +66,9 @@ def _those(times: list[dict], **spec: object) -> list[dict]:
 
 
 def _panels(name: str, curves: dict[str, tuple[str, list[dict]]]) -> Path | None:
-    """A row of three panels for each curve, if one of them has a line to draw."""
-    if not any(len({r["spec"][key] for r in curve}) > 1 for key, curve in curves.values()):
+    """A row of three panels for each curve that has a line to draw; nothing if none has."""
+    curves = {title: (key, curve) for title, (key, curve) in curves.items() if len({r["spec"][key] for r in curve}) > 1}
+    if not curves:
         return None
     figure = Figure(figsize=(10, 0.6 + 2.6 * len(curves)), layout="constrained")
     grid = figure.subplots(len(curves), len(WORKS), squeeze=False)
