@@ -7,11 +7,13 @@ from frameworks import FRAMEWORKS, HERE, OURS
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 __all__ = ["draw"]
 
 WORKS = {"step": "train step", "log_prob": "log_prob", "sample": "sample"}
 WIDE = [512, 512]  # the network of the curves
+NUMBERS = FuncFormatter(lambda value, _: f"{value:,g}")
 
 
 def draw(records: list[dict]) -> list[Path]:
@@ -37,6 +39,7 @@ def ratios(times: list[dict]) -> Path | None:
     axes.set_yticks(range(len(ours)), [f"{case}: {WORKS[work]}" for case, work in ours], fontsize=8)
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(NUMBERS)
     axes.set_xlabel("time, as a multiple of ours: right of 1 is slower")
     return _save(figure, "ratios", times)
 
@@ -90,6 +93,9 @@ def _lines(axes: Axes, times: list[dict], x: Callable[[dict], int]) -> None:
     ticks = sorted({x(r) for r in times})
     axes.set_xticks(ticks, [str(tick) for tick in ticks], fontsize=8)
     axes.minorticks_off()
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,)))
+    axes.yaxis.set_major_formatter(NUMBERS)
     axes.grid(color="0.9")
 
 
