@@ -167,6 +167,14 @@ def test_second_derivatives_and_jacobians():
     np.testing.assert_allclose(*hessians, atol=1e-8)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_no_rows_where_the_graph_does_not_know_how_many(jit_compile):
+    layer = pair(made_of(BLOCK + 3))[0]
+    signature = [tf.TensorSpec([None, BLOCK + 3], tf.float64)]
+    forward = tf.function(layer.forward, input_signature=signature, jit_compile=jit_compile)
+    assert forward(tf.zeros([0, BLOCK + 3], tf.float64)).shape == (0, BLOCK + 3)
+
+
 @pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0,)], ids=str)
 def test_batches_of_any_rank_and_contexts_that_broadcast(batch):
     made = made_of(11, context_size=2)
