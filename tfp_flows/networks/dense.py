@@ -104,7 +104,8 @@ class Dense(tf.Module):
         shape = (input_size, output_size)
         mask = np.ones(shape, bool) if mask is None else mask
         fan_in = mask.sum() / output_size
-        self._shape, self._parts, self.kernels, self._masks = shape, [], [], []
+        self._shape, self._mask, self._dtype = shape, mask, dtype
+        self._parts, self.kernels, self._masks = [], [], []
         if fan_in > 0:
             limit = gain * np.sqrt(3.0 / fan_in)
             start = rng.uniform(-limit, limit, shape) * mask
@@ -116,6 +117,11 @@ class Dense(tf.Module):
                 self.kernels.append(tf.Variable(kernel, name=f"{name}/kernel{i}"))
                 self._masks.append(None if there.all() else tf.constant(there, dtype))
         self.bias = tf.Variable(np.zeros(output_size, dtype), name=f"{name}/bias") if use_bias else None
+
+    @property
+    def mask(self) -> tf.Tensor | None:
+        """Zeros and ones `[N, M]`; None where nothing is masked."""
+        return None if self._mask.all() else tf.constant(self._mask, self._dtype)
 
     def transposed_kernel(self) -> tf.Tensor:
         """The whole kernel, masked and transposed, `[M, N]`."""

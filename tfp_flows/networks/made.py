@@ -204,6 +204,6 @@ def _hidden_degrees(units: int, event_size: int, context_size: int) -> np.ndarra
     Where all blocks of dimensions can have equally many units, D-1 gets the share of a degree D too: see `Plan`.
     """
     first = 0 if context_size else 1
-    equal = not context_size and event_size > BLOCK and units * BLOCK % event_size == 0
-    degrees = event_size if equal else event_size - first
-    return np.minimum(first + np.arange(units) * degrees // units, event_size - 1)
+    if not context_size and event_size > BLOCK and units * BLOCK % event_size == 0:
+        return np.minimum(1 + np.arange(units) * event_size // units, event_size - 1)
+    return np.floor(np.linspace(first, event_size - 1e-9, units, endpoint=False)).astype(int)
