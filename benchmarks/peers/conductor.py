@@ -89,22 +89,22 @@ class Peer:
         return json.loads(line)
 
 
-def take_turns(job: Job, peers: Mapping[tuple[str, bool], Peer]) -> list[dict]:
+def take_turns(job: Job, workers: Mapping[tuple[str, bool], Peer]) -> list[dict]:
     """Measures the entrants of a job round by round; a record for each, with medians or an error.
 
     Of each framework there are two workers, the other for `fit`: a training leaves a heap behind with which every call
     afterwards has to ask the system for its memory, and takes up to twice as long.
     """
-    records = [_prepare(job.case, name, work, peers[name, work == "fit"]) for name, work in job.entrants]
+    records = [_prepare(job.case, name, work, workers[name, work == "fit"]) for name, work in job.entrants]
     for turn in range(ROUNDS):
         for record in records[turn % len(records) :] + records[: turn % len(records)]:  # none is always after the same
             if "error" not in record:
                 try:
-                    _take_turn(record, job, peers[record["framework"], record["work"] == "fit"])
+                    _take_turn(record, job, workers[record["framework"], record["work"] == "fit"])
                 except PeerError as error:
                     record["error"] = str(error)
     for key in {(name, work == "fit") for name, work in job.entrants}:
-        peers[key].ask("drop")
+        workers[key].ask("drop")
     return [_summary(record, job) for record in records]
 
 

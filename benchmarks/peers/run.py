@@ -4,7 +4,7 @@
 
 builds a virtual environment per framework, runs what `cases.py` lists, appends each result to a JSONL file as it comes,
 and writes tables and figures into `benchmarks/README.md`. `--report` writes them from that file alone. The whole takes
-more than an hour, `--quick`, the cases that count, some ten minutes. Run it on an idle machine: with one core of two
+more than an hour, `--quick`, the cases that count, a quarter. Run it on an idle machine: with one core of two
 taken, small operations of PyTorch, whose threads wait for one another, took ten and more times as long.
 """
 

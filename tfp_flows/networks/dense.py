@@ -74,7 +74,7 @@ class Dense(tf.Module):
     the bias at zero. A kernel whose mask lets nothing through is not made: then `y = bias` for every `x`.
 
     A wide masked kernel is kept in stripes of columns, each only as high as its mask reaches: most of what is masked is
-    neither multiplied, nor stored, nor updated by an optimizer. Stripes narrower than half of N are kept transposed:
+    neither multiplied, nor stored, nor updated by an optimizer. Stripes no wider than half of N are kept transposed:
     the gradient `dy^T x` takes a fraction of the time of its transpose, see benchmarks/README.md.
 
     Args:
