@@ -1,6 +1,7 @@
 """What needs a process of its own: the tests of training under tf_keras, several devices, the cost of an import."""
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,26 @@ def test_training_under_tf_keras():
         TF_USE_LEGACY_KERAS="1",
     )
     assert " passed" in done.stdout
+
+
+BUFFERS = """
+import resource
+import numpy as np
+import tfp_flows as tff
+rows = np.random.default_rng(0).normal(size=(100, 2))
+tff.fit(tff.nice(event_size=2, num_layers=2, hidden_units=(8,), seed=0), rows, epochs=1, verbose=False)
+np.ones(2**21)  # malloc keeps what is freed, up to the size of the largest buffer that was
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(100):
+    np.ones(2**18)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="how the malloc of glibc behaves")
+def test_fit_leaves_malloc_alone():
+    """tf.data's from_generator sets a limit, above which every freed buffer goes back to the system."""
+    assert int(run("-c", BUFFERS).stdout) < 1000  # page faults; 51,000 with that limit
 
 
 MIRRORED = """

@@ -17,7 +17,7 @@ __all__ = [
     "random_generator",
 ]
 
-STRIPE = 128  # columns of a wide masked kernel that are kept, and multiplied, together
+STRIPE = 256  # columns of a wide masked kernel that are kept, and multiplied, together
 WORTH_SAVING = 50_000  # multiplications of a row that pay for several products: see benchmarks/README.md
 
 ACTIVATIONS: dict[str, Callable] = {

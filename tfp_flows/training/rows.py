@@ -173,15 +173,19 @@ def _drawn_afresh(
 
 def _generated(draw: Callable[[], Iterator[Rows]], like: Rows, batch_size: int, block: int) -> tf.data.Dataset:
     """Endless batches, or blocks of batches, cut from what `draw` yields: Python is not asked for each batch."""
+    shapes = {name: (block or None, batch_size, *part.shape[1:]) for name, part in like.present().items()}
+    types = [part.dtype for part in like.present().values()]
+    drawn = draw()
 
-    def generate() -> Iterator[dict]:
-        for rows in draw():
-            yield {name: part.reshape(-1, batch_size, *part.shape[1:]) for name, part in rows.present().items()}
+    def next_rows() -> list[np.ndarray]:
+        return [part.reshape(-1, batch_size, *part.shape[1:]) for part in next(drawn).present().values()]
 
-    signature = {
-        k: tf.TensorSpec((block or None, batch_size, *v.shape[1:]), v.dtype) for k, v in like.present().items()
-    }
-    blocks = tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(1)
+    def next_blocks(_: tf.Tensor) -> dict[str, tf.Tensor]:
+        parts = tf.numpy_function(next_rows, [], types)
+        return {name: tf.ensure_shape(part, shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+
+    # Not from_generator: it makes malloc return every larger buffer to the system, which slows down all steps.
+    blocks = tf.data.Dataset.counter().map(next_blocks).prefetch(1)
     return (blocks if block else blocks.unbatch()).map(_as_tuple).prefetch(4)
 
 
