@@ -179,6 +179,22 @@ def test_a_density_of_sequential_passes_warns(rows):
         tff.fit(tff.Flow([inverted], event_size=2), rows, **options)
 
 
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_halves_of_a_batch_have_the_loss_and_gradient_of_the_whole(batch_norm, count, rng):
+    flow = scramble(make_small("maf", 2, context_size=1, batch_norm=batch_norm, dtype="float64"))
+    x, context, weight = rng.normal(size=(count, 2)), rng.normal(size=(count, 1)), rng.uniform(size=count)
+    data = tuple(map(tf.constant, (x, context, weight)))
+    with tf.GradientTape(persistent=True) as tape:
+        loss, _ = tff.FlowModel(flow).mean_loss(data, training=True)
+        nll = -flow.log_prob(x, context=context, training=True)
+        expected = tf.reduce_sum(nll * weight) / weight.sum()
+    np.testing.assert_allclose(loss, expected, rtol=1e-12)
+    for variable in flow.trainable_variables:
+        expected_gradient = tape.gradient(expected, variable)
+        np.testing.assert_allclose(tape.gradient(loss, variable), expected_gradient, rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("name", ["maf", "iaf"])
 def test_flow_model_trains_through_plain_keras(name, rows):
     """Traps 8 and 9: Keras 3 sees no variables in a tf.Module, and a while loop breaks its functional models."""

@@ -4,6 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfp_flows.bijectors import BatchNorm
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 
@@ -22,7 +23,7 @@ class TrainedFlow(tf.keras.Model):
     """
 
     def __init__(self, flow: Flow, loss_name: str, name: str, in_blocks: bool = False) -> None:
-        super().__init__(name=name)
+        super().__init__(name=name, dtype=flow.dtype.name)  # Keras casts what it is called with to this
         if not flow.trainable_variables:
             raise InputError(f"{flow.name} has no trainable variables: there is nothing to fit.")
         self.flow, self.loss_name, self._in_blocks = flow, loss_name, in_blocks
@@ -121,11 +122,24 @@ class FlowModel(TrainedFlow):
         With `training`, batch norm uses the statistics of the batch, and otherwise those that are stored.
         """
         x, context, weight = _unpack(data)
-        nll = -self(x, context=context, training=training)
+        parts = self._halves(x, context) if training else [(x, context)]
+        nll = -tf.concat([self(*part, training=training) for part in parts], axis=0)
         weight = tf.ones_like(nll) if weight is None else tf.cast(weight, nll.dtype)
         total = tf.reduce_sum(weight)
         # A row of weight zero (padding) must not count, whatever its value: 0 * inf would be NaN.
         return tf.reduce_sum(tf.where(weight > 0, nll * weight, 0.0)) / total, total
+
+    def _halves(self, x: tf.Tensor, context: tf.Tensor | None) -> list[tuple[tf.Tensor, tf.Tensor | None]]:
+        """The batch in two halves, which two cores work on side by side: benchmarks/README.md has what that saves.
+
+        Whole, if its rows depend on one another or cannot be counted beforehand, and for a GPU.
+        """
+        rows = x.shape[0] or 0
+        together = any(isinstance(layer, BatchNorm) for layer in self.flow.layers)
+        if rows < 2 or together or tf.config.list_logical_devices("GPU"):
+            return [(x, context)]
+        cuts = (slice(rows // 2), slice(rows // 2, None))
+        return [(x[cut], None if context is None else context[cut]) for cut in cuts]
 
     def logs(self) -> dict[str, tf.Tensor]:
         """NLL, and the gap where the entropy is known."""
