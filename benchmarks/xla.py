@@ -1,0 +1,74 @@
+"""From how many steps on XLA pays for its compilation in `tff.fit`: a process for each line and way.
+
+`python benchmarks/xla.py` prints the table of the README. The start is all that comes before the first step and the
+compilation, the step the median over epochs after the first. Run it on an idle machine.
+"""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+CASES = [
+    ("nsf_coupling", 2, 4, (64, 64), 500),
+    ("maf", 2, 5, (64, 64), 500),
+    ("real_nvp", 2, 8, (64, 64), 500),
+    ("maf", 8, 5, (64, 64), 256),
+    ("maf", 64, 5, (512, 512), 256),
+]
+EPOCHS, STEPS = 6, 50
+
+
+def train(case: tuple, jit_compile: bool) -> dict:
+    """Seconds of the start and of a step of one training, in this process."""
+    import tensorflow as tf
+
+    import tfp_flows as tff
+
+    name, event_size, layers, hidden, batch = case
+    flow = tff.make(name, event_size=event_size, num_layers=layers, hidden_units=hidden, seed=0)
+    rows = np.random.default_rng(0).normal(size=(STEPS * batch, event_size))
+    ends = [time.perf_counter()]
+    tff.fit(
+        flow,
+        rows,
+        validation_split=0.0,
+        epochs=EPOCHS,
+        batch_size=batch,
+        jit_compile=jit_compile,
+        patience=None,
+        callbacks=[tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter()))],
+        verbose=False,
+    )
+    first, *others = np.diff(ends)
+    return {"start": first - np.median(others), "step": np.median(others) / STEPS}
+
+
+def main() -> None:
+    """Prints the table, or trains one case for it."""
+    if len(sys.argv) > 1:
+        print(json.dumps(train(*json.loads(sys.argv[1]))))
+        return
+    print("| flow | start, s | with XLA | step, ms | with XLA | pays from, steps |\n|---|---|---|---|---|---|")
+    for case in CASES:
+        graph, xla = (
+            json.loads(
+                subprocess.run(
+                    [sys.executable, __file__, json.dumps([case, way])], check=True, capture_output=True, text=True
+                ).stdout
+            )
+            for way in (False, True)
+        )
+        even = (xla["start"] - graph["start"]) / (graph["step"] - xla["step"])
+        name, event_size, layers, hidden, batch = case
+        print(
+            f"| `{name}` D={event_size}, {layers} × {list(hidden)}, batch {batch} | {graph['start']:.1f} "
+            f"| {xla['start']:.1f} | {1e3 * graph['step']:.2f} | {1e3 * xla['step']:.2f} | {even:.0f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
