@@ -12,7 +12,7 @@ from tfp_flows.training.callbacks import BatchNormStatistics, BestWeights, Progr
 
 __all__ = ["adam", "check_at_least_one", "check_schedule", "run", "uses_xla"]
 
-XLA_STEPS = 1500  # below this many steps, compiling with XLA costs more than it saves (measured in 2-D)
+XLA_STEPS = 1000  # below this many steps, compiling with XLA costs more than it saves: benchmarks/xla.py
 
 
 def run(
