@@ -1,4 +1,4 @@
-"""What it saves to let two cores work on a half of each training batch: a step of `tff.fit`'s loop, whole and in halves.
+"""What two cores save that work on a half of each training batch: a step of `tff.fit`, whole and in halves.
 
 `python benchmarks/halves.py` prints the table of the README; the two take turns in one process, in blocks of 25 steps,
 as `tff.fit` runs them; the times are medians. Run it on an idle machine.
