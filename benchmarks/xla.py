@@ -1,7 +1,7 @@
 """From how many steps on XLA pays for its compilation in `tff.fit`: a process for each line and way.
 
-`python benchmarks/xla.py` prints the table of the README. The start is all that comes before the first step and the
-compilation, the step the median over epochs after the first. Run it on an idle machine.
+`python benchmarks/xla.py` prints the table of the README. The start is what the first epoch takes longer than the
+median of those after it: preparation and compilation. The step is of that median. Run it on an idle machine.
 """
 
 import json

@@ -195,6 +195,14 @@ def test_halves_of_a_batch_have_the_loss_and_gradient_of_the_whole(batch_norm, c
         np.testing.assert_allclose(tape.gradient(loss, variable), expected_gradient, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+def test_rows_may_share_a_context(shape, rng):
+    flow = scramble(make_small("maf", 2, context_size=1, batch_norm=False))
+    x, context = tf.constant(rng.normal(size=(6, 2)), tf.float32), tf.ones(shape)
+    loss, _ = tff.FlowModel(flow).mean_loss((x, context), training=True)
+    np.testing.assert_allclose(loss, -tf.reduce_mean(flow.log_prob(x, context=context)), rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["maf", "iaf"])
 def test_flow_model_trains_through_plain_keras(name, rows):
     """Traps 8 and 9: Keras 3 sees no variables in a tf.Module, and a while loop breaks its functional models."""

@@ -92,8 +92,8 @@ class Peer:
 def take_turns(job: Job, workers: Mapping[tuple[str, bool], Peer]) -> list[dict]:
     """Measures the entrants of a job round by round; a record for each, with medians or an error.
 
-    Of each framework there are two workers, the other for `fit`: a training leaves a heap behind with which every call
-    afterwards has to ask the system for its memory, and takes up to twice as long.
+    Of each framework there are two workers, the other for `fit`: what a training leaves behind, in the heap or in the
+    settings of malloc, can make every call after it slower.
     """
     records = [_prepare(job.case, name, work, workers[name, work == "fit"]) for name, work in job.entrants]
     for turn in range(ROUNDS):

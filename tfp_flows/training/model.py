@@ -132,11 +132,12 @@ class FlowModel(TrainedFlow):
     def _halves(self, x: tf.Tensor, context: tf.Tensor | None) -> list[tuple[tf.Tensor, tf.Tensor | None]]:
         """The batch in two halves, which two cores work on side by side: benchmarks/README.md has what that saves.
 
-        Whole, if its rows depend on one another or cannot be counted beforehand, and for a GPU.
+        Whole, if its rows share a context, depend on one another or cannot be counted beforehand, and for a GPU.
         """
         rows = x.shape[0] or 0
+        shared = context is not None and context.shape[:-1] != x.shape[:-1]
         together = any(isinstance(layer, BatchNorm) for layer in self.flow.layers)
-        if rows < 2 or together or tf.config.list_logical_devices("GPU"):
+        if rows < 2 or shared or together or tf.config.list_logical_devices("GPU"):
             return [(x, context)]
         cuts = (slice(rows // 2), slice(rows // 2, None))
         return [(x[cut], None if context is None else context[cut]) for cut in cuts]
