@@ -68,7 +68,9 @@ def test_spline_agrees_with_tfps(rng):
         variable.assign_add(rng.normal(0, 1.0, variable.shape))
     layer = bijectors.SplineCoupling(1, network, interval=3.0)
     spline = layer._bijector_fn(tf.constant(rng.normal(size=(100, 1))), 1)
-    theirs = tfb.RationalQuadraticSpline(spline.bin_widths, spline.bin_heights, spline.knot_slopes, range_min=-3.0)
+    widths, heights = tf.unstack(spline.sizes, axis=-2)
+    slopes = 1e-3 + tf.math.softplus(spline.raw_slopes + np.log(np.expm1(0.999)))
+    theirs = tfb.RationalQuadraticSpline(widths, heights, slopes, range_min=-3.0)
     x = tf.constant(rng.uniform(-4, 4, size=(100, 1)))
     for name in ("forward", "inverse"):
         np.testing.assert_allclose(getattr(spline, name)(x), getattr(theirs, name)(x), atol=1e-10)

@@ -67,7 +67,7 @@ class Affine(tfp.bijectors.Bijector):
 
     def _forward(self, u: tf.Tensor) -> tf.Tensor:
         lower, upper = self._factors()
-        return tf.linalg.matvec(self.rotation @ lower @ upper, u) + self.shift
+        return tf.tensordot(u, self.rotation @ lower @ upper, [[-1], [1]]) + self.shift
 
     def _inverse(self, x: tf.Tensor) -> tf.Tensor:
         lower, upper = self._factors()
