@@ -1,9 +1,12 @@
 """The autoregressive affine layer of MAF."""
 
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.conditional import Conditional
+from tfp_flows.bijectors.elementwise_affine import ElementwiseAffine
 
 __all__ = ["MaskedAutoregressiveFlow"]
 
@@ -51,8 +54,14 @@ class MaskedAutoregressiveFlow(Conditional, tfp.bijectors.MaskedAutoregressiveFl
 
     def _inverse(self, y: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
         # One evaluation of the network serves the log-det too: TFP's cache keeps it with the pair (x, y).
-        bijector = self._bijector_fn(y, **kwargs)
+        bijector = self._elementwise(y, **kwargs)
         x = bijector.inverse(y)
         ildj = bijector.inverse_log_det_jacobian(y, event_ndims=self._event_ndims)
         self._cache.inverse_attributes(y, **kwargs)["ildj"] = ildj
         return x
+
+    def _elementwise(self, y: tf.Tensor, **kwargs: tf.Tensor) -> Any:
+        if self._shift_and_log_scale_fn is None:
+            return self._bijector_fn(y, **kwargs)
+        params = self._shift_and_log_scale_fn(y, **kwargs)
+        return ElementwiseAffine(*(tf.unstack(params, num=2, axis=-1) if tf.is_tensor(params) else params))

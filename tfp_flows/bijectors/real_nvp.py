@@ -1,9 +1,12 @@
 """The affine coupling layer of RealNVP."""
 
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.conditional import Conditional
+from tfp_flows.bijectors.elementwise_affine import ElementwiseAffine
 
 __all__ = ["RealNVP"]
 
@@ -45,12 +48,14 @@ class RealNVP(Conditional, tfp.bijectors.RealNVP):
         self._cache.inverse_attributes(y, **kwargs)["ildj"] = ildj
         return x
 
-    def _second_half(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tuple[tfp.bijectors.Bijector, tf.Tensor]:
+    def _second_half(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tuple[Any, tf.Tensor]:
         """The bijector that the half which stays makes for the half which moves, and that half."""
         self._cache_input_depth(x)
         first, second = x[..., : self._masked_size], x[..., self._masked_size :]
         stays, moves = (second, first) if self._reverse_mask else (first, second)
-        return self._bijector_fn(stays, self._bijector_input_units(), **kwargs), moves
+        if self._shift_and_log_scale_fn is None:
+            return self._bijector_fn(stays, self._bijector_input_units(), **kwargs), moves
+        return ElementwiseAffine(*self._shift_and_log_scale_fn(stays, self._bijector_input_units(), **kwargs)), moves
 
     def _with_second_half(self, x: tf.Tensor, moved: tf.Tensor) -> tf.Tensor:
         if self._reverse_mask:

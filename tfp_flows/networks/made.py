@@ -130,7 +130,8 @@ class MADE(tf.Module):
 
         Args:
           u: `[..., D]`.
-          element: a function of a list of `params` tensors and one of `u`, all of one shape; elementwise.
+          element: a function of a list of `params` tensors and one of `u`, all of one shape; elementwise. Hand over the
+            same one every time: what it does is traced once, not at every call.
           conditional_input: `[..., C]`; its leading dimensions broadcast with those of `u`.
 
         Returns:
@@ -173,11 +174,19 @@ class MADE(tf.Module):
     def solve_affine(self, u: tf.Tensor, **kwargs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         """The `x` with `x = shift + exp(log_scale) u`, where `made(x)` is shift and, with `params=2`, log-scale."""
         if self.params == 1:
-            return self.solve(u, lambda y, u: y[0] + u, **kwargs)[0], None
+            return self.solve(u, _shifted, **kwargs)[0], None
         if self.params != 2:
             raise InputError(f"an affine layer takes a MADE with params=1 or params=2; got params={self.params}.")
-        x, y = self.solve(u, lambda y, u: y[0] + tf.exp(y[1]) * u, **kwargs)
+        x, y = self.solve(u, _scaled_and_shifted, **kwargs)
         return x, y[..., 1]
+
+
+def _shifted(y: list[tf.Tensor], u: tf.Tensor) -> tf.Tensor:
+    return y[0] + u
+
+
+def _scaled_and_shifted(y: list[tf.Tensor], u: tf.Tensor) -> tf.Tensor:
+    return y[0] + tf.exp(y[1]) * u
 
 
 def _columns(x: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:

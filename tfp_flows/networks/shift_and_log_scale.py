@@ -1,6 +1,7 @@
 """What turns a network's outputs into the shift and bounded log-scale of an affine layer."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -32,7 +33,7 @@ class ShiftAndLogScale(tf.Module):
         self, x: tf.Tensor, output_units: int | None = None, **kwargs: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """`x [..., N]` -> shift and log-scale, each `[..., M]`."""
-        return self._split(tf.unstack(self.network(x, **kwargs), axis=-1))
+        return _Element(self.bound).split(tf.unstack(self.network(x, **kwargs), axis=-1))
 
     @property
     def solve_affine(self) -> Callable | None:
@@ -43,14 +44,22 @@ class ShiftAndLogScale(tf.Module):
         return self._solve_affine if hasattr(self.network, "solve") else None
 
     def _solve_affine(self, u: tf.Tensor, **kwargs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-        x, y = self.network.solve(u, self._affine, **kwargs)
-        return x, self._split(tf.unstack(y, axis=-1))[1]
+        element = _Element(self.bound)
+        x, y = self.network.solve(u, element, **kwargs)
+        return x, element.split(tf.unstack(y, axis=-1))[1]
 
-    def _affine(self, y: list[tf.Tensor], u: tf.Tensor) -> tf.Tensor:
-        shift, log_scale = self._split(y)
+
+class _Element(NamedTuple):
+    """What the layer does to one dimension; equal for layers of equal bounds, which therefore share what is traced."""
+
+    bound: float
+
+    def __call__(self, y: list[tf.Tensor], u: tf.Tensor) -> tf.Tensor:
+        shift, log_scale = self.split(y)
         return shift + u if log_scale is None else shift + tf.exp(log_scale) * u
 
-    def _split(self, y: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor | None]:
+    def split(self, y: list[tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """A network's outputs as shift and bounded log-scale."""
         if len(y) == 1:
             return y[0], None
         shift, raw = y
