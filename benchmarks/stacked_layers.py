@@ -1,7 +1,7 @@
 """Deep chains: equal layers written out, or stacked and run in one loop, which is traced and compiled once.
 
-`python benchmarks/stacked_layers.py` prints the table of the README: affine coupling layers in plain TensorFlow, log_prob
-and its gradient, a process for each line and way. Run it on an idle machine.
+`python benchmarks/stacked_layers.py` prints the table of the README: affine coupling layers in plain TensorFlow,
+log_prob and its gradient, a process for each line and way. Run it on an idle machine.
 """
 
 import json
@@ -25,7 +25,7 @@ def weights(layers: int, hidden: int) -> list[list]:
 
     def start(shape: tuple) -> tf.Variable:
         scale = 0.3 / np.sqrt(shape[0]) if len(shape) == 2 else 0.0
-        return tf.Variable(scale * rng.normal(size=shape).astype("float32"))
+        return tf.Variable((scale * rng.normal(size=shape)).astype("float32"))
 
     return [[start(shape) for shape in shapes] for _ in range(layers)]
 

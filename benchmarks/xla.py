@@ -62,9 +62,7 @@ def main() -> None:
     if len(sys.argv) > 1:
         print(json.dumps(train(*json.loads(sys.argv[1]))))
         return
-    print(
-        "| flow | start, s | with XLA | cached | step, ms | with XLA | pays from, steps |\n|---|---|---|---|---|---|---|"
-    )
+    print("| flow | start, s | with XLA | cached | step, ms | with XLA | pays from, steps |\n" + "|---" * 7 + "|")
     for case in CASES:
         with tempfile.TemporaryDirectory() as cache:
             graph, xla = (measure(case, way) for way in (False, True))

@@ -46,6 +46,21 @@ def test_real_nvp_is_a_drop_in_for_tfps(num_masked, rng):
         np.testing.assert_allclose(getattr(mine, name)(x, 1), getattr(theirs, name)(x, 1), atol=1e-12)
 
 
+def test_log_scales_that_broadcast_count_for_every_dimension(rng):
+    def network(x, units):
+        return tf.sin(x[..., :1]) + tf.zeros(units, x.dtype), tf.cos(x[..., :1])
+
+    x = tf.constant(rng.normal(size=(5, 4)))
+    for mine, theirs in (
+        [family.RealNVP(num_masked=1, shift_and_log_scale_fn=network) for family in (bijectors, tfb)],
+        [family.MaskedAutoregressiveFlow(lambda x: network(0.0 * x, 4)) for family in (bijectors, tfb)],
+    ):
+        np.testing.assert_allclose(mine.inverse(x), theirs.inverse(x), atol=1e-12)
+        np.testing.assert_allclose(
+            mine.inverse_log_det_jacobian(x, 1), theirs.inverse_log_det_jacobian(x, 1), atol=1e-12
+        )
+
+
 def test_one_evaluation_of_the_network_gives_value_and_log_det(rng):
     calls = []
 
