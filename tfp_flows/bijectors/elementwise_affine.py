@@ -9,7 +9,7 @@ class ElementwiseAffine:
     """`forward(u) = shift + exp(log_scale) u`, number by number; no shift, or no log-scale, counts as zero.
 
     It has those methods of a bijector that a layer calls on what its `bijector_fn` makes. TFP makes a `tfb.Chain` of
-    two bijectors at every call of a layer: eagerly and in tracing, they took longer than the network.
+    two bijectors at every call of a layer, which took nearly half of the time of an eager log_prob.
 
     Args:
       shift: `[..., M]`, or None.

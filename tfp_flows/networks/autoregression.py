@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -138,7 +138,7 @@ def solve(
     """
     if plan.count == 1:  # no loop: TensorFlow's own gradient is the cheaper one
         return _run(plan, activation, element, u, kernels, offsets)
-    run = _function(_run, plan, activation, element)
+    run = _function(plan, activation, element)
     depth, solved = len(kernels), []
 
     @tf.custom_gradient
@@ -175,9 +175,9 @@ def _run(
 
 
 @functools.lru_cache(maxsize=32)
-def _function(run: Callable, *fixed: Any) -> Callable:
-    """`run` as a `tf.function`, which equal layers share: traced once; an eager loop takes up to 20 times as long."""
-    return tf.function(functools.partial(run, *fixed), reduce_retracing=True)
+def _function(plan: Plan, activation: Callable, element: Callable) -> Callable:
+    """`_run` as a `tf.function`, which equal layers share: traced once; an eager loop takes up to 20 times as long."""
+    return tf.function(functools.partial(_run, plan, activation, element), reduce_retracing=True)
 
 
 def _gradient(

@@ -33,7 +33,7 @@ class ShiftAndLogScale(tf.Module):
         self, x: tf.Tensor, output_units: int | None = None, **kwargs: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """`x [..., N]` -> shift and log-scale, each `[..., M]`."""
-        return _Element(self.bound).split(tf.unstack(self.network(x, **kwargs), axis=-1))
+        return _BoundedAffine(self.bound).split(tf.unstack(self.network(x, **kwargs), axis=-1))
 
     @property
     def solve_affine(self) -> Callable | None:
@@ -44,12 +44,12 @@ class ShiftAndLogScale(tf.Module):
         return self._solve_affine if hasattr(self.network, "solve") else None
 
     def _solve_affine(self, u: tf.Tensor, **kwargs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-        element = _Element(self.bound)
+        element = _BoundedAffine(self.bound)
         x, y = self.network.solve(u, element, **kwargs)
         return x, element.split(tf.unstack(y, axis=-1))[1]
 
 
-class _Element(NamedTuple):
+class _BoundedAffine(NamedTuple):
     """What the layer does to one dimension; equal for layers of equal bounds, which therefore share what is traced."""
 
     bound: float
