@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tfp_flows.atomic import atomic_path
 from tfp_flows.datasets import as_rows, read_rows, write_rows
-from tfp_flows.datasets.files import atomic_path
 from tfp_flows.errors import InputError
 
 TABLE = np.array([[1.5, -2.0], [0.1, 3e-7], [4.0, 5e20]])

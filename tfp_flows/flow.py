@@ -11,9 +11,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import BatchNorm, Standardize
+from tfp_flows.checks import check_sizes
 from tfp_flows.errors import InputError
 from tfp_flows.gaussian import Gaussian
-from tfp_flows.networks.dense import check_sizes
 from tfp_flows.pieces import in_pieces
 from tfp_flows.saving import write_flow_folder
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows
-from tfp_flows.datasets.files import atomic_path
+from tfp_flows.atomic import atomic_path
 from tfp_flows.errors import InputError
 
 __all__ = [

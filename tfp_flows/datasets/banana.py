@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from tfp_flows.datasets.dataset import Dataset, check_number
+from tfp_flows.checks import check_number
+from tfp_flows.datasets.dataset import Dataset
 
 __all__ = ["banana"]
 

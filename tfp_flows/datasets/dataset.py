@@ -139,13 +139,6 @@ class Dataset(abc.ABC):
         )
 
 
-def check_number(name: str, value: Any, low: float, high: float) -> float:
-    """Return `value` as a float if it is a number in `[low, high]`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= value <= high:
-        raise InputError(f"{name} is {value!r}; expected a number from {low:g} to {high:g}.")
-    return float(value)
-
-
 def _count(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
         raise InputError(f"{name} is {value!r}; expected a whole number, 0 or more.")

@@ -1,12 +1,10 @@
 """A user's own data: rows checked, read from and written to CSV, NPY and NPZ files."""
 
-import contextlib
 import csv
 import math
 import numbers
 import os
 import tokenize
-import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,9 +13,10 @@ from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
+from tfp_flows.atomic import atomic_path
 from tfp_flows.errors import InputError
 
-__all__ = ["as_rows", "atomic_path", "read_rows", "write_rows"]
+__all__ = ["as_rows", "read_rows", "write_rows"]
 
 _TEXT = (".csv", ".tsv")
 
@@ -149,45 +148,6 @@ def write_rows(path: str | os.PathLike, rows: Any, *, header: Sequence[str] | No
             np.save(temporary, rows)
         else:
             np.savez(temporary, rows=rows)
-
-
-@contextlib.contextmanager
-def atomic_path(path: str | os.PathLike, *, force: bool = False) -> Iterator[Path]:
-    """Let a file appear whole or not at all.
-
-    Gives a temporary path beside `path`, with its suffix. When the block ends, what it has written there
-    becomes `path`; when the block raises, it is removed.
-
-    Args:
-      path: the file to be written.
-      force: whether to replace an existing file.
-
-    Raises:
-      InputError: if `path` exists (unless `force`), is a folder, or cannot be written.
-
-    >>> import pathlib, tempfile
-    >>> from tfp_flows.datasets.files import atomic_path
-    >>> path = pathlib.Path(tempfile.mkdtemp()) / "notes.txt"
-    >>> with atomic_path(path) as temporary:
-    ...     _ = temporary.write_text("all of it")
-    >>> path.read_text()
-    'all of it'
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; expected a file to write.")
-    if path.exists() and not force:
-        raise InputError(f"{path} exists; choose another name, or force=True to replace it.")
-    if not path.parent.is_dir():
-        raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it first.")
-    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 # From anything to an array.

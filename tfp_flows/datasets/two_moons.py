@@ -4,7 +4,8 @@ import functools
 
 import numpy as np
 
-from tfp_flows.datasets.dataset import Dataset, check_number
+from tfp_flows.checks import check_number
+from tfp_flows.datasets.dataset import Dataset
 
 __all__ = ["two_moons"]
 

@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import BatchNorm, Permute, RecomputingChain, ReversibleChain, Standardize
+from tfp_flows.checks import check_hidden_units, check_sizes
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.networks.dense import check_hidden_units, check_sizes, random_generator
+from tfp_flows.networks.dense import random_generator
 
 __all__ = ["build_chain", "check_coupling"]
 

@@ -1,7 +1,7 @@
 """A dense layer as a `tf.Module`: its variables exist once it is constructed, its mask is applied at every call."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -12,8 +12,6 @@ __all__ = [
     "Dense",
     "activation_function",
     "check_conditional_input",
-    "check_hidden_units",
-    "check_sizes",
     "random_generator",
 ]
 
@@ -35,22 +33,6 @@ def activation_function(name: str) -> Callable[[tf.Tensor], tf.Tensor]:
     if name not in ACTIVATIONS:
         raise InputError(f"activation must be one of {', '.join(ACTIVATIONS)}; got {name!r}.")
     return ACTIVATIONS[name]
-
-
-def check_sizes(**sizes: int) -> None:
-    """Raises `InputError` unless every argument is a positive integer, or zero for `context_size`."""
-    for name, size in sizes.items():
-        least = 0 if name == "context_size" else 1
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < least:
-            raise InputError(f"{name} must be an integer of at least {least}; got {size!r}.")
-
-
-def check_hidden_units(hidden_units: Sequence[int]) -> None:
-    """Raises `InputError` unless it is a list of positive integers."""
-    if not isinstance(hidden_units, (list, tuple)):
-        raise InputError(f"hidden_units must be a list of integers; got {hidden_units!r}.")
-    for size in hidden_units:
-        check_sizes(hidden_units=size)
 
 
 def check_conditional_input(context_size: int, conditional_input: tf.Tensor | None) -> None:

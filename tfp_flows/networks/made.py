@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.checks import check_hidden_units, check_sizes
 from tfp_flows.errors import InputError
 from tfp_flows.networks.autoregression import BLOCK, Plan, solve, take
 from tfp_flows.networks.dense import (
     Dense,
     activation_function,
     check_conditional_input,
-    check_hidden_units,
-    check_sizes,
     random_generator,
 )
 

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from tfp_flows.checks import check_hidden_units, check_sizes
 from tfp_flows.networks.dense import (
     Dense,
     activation_function,
     check_conditional_input,
-    check_hidden_units,
-    check_sizes,
     random_generator,
 )
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib import animation
 from matplotlib.figure import Figure
 
-from tfp_flows.datasets.files import atomic_path
+from tfp_flows.atomic import atomic_path
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.plots.frames import Limits, aspect_of, height_of, limits_of, quadrant_colours, scatter

@@ -6,10 +6,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.checks import check_sizes
 from tfp_flows.datasets import as_rows
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.training.loop import adam, check_at_least_one, check_schedule, run, uses_xla
+from tfp_flows.training.loop import adam, check_schedule, run, uses_xla
 from tfp_flows.training.model import TrainedFlow
 from tfp_flows.training.rows import steps_at_once
 
@@ -93,7 +94,7 @@ def distill(
 
     Source: van den Oord et al., Parallel WaveNet, arXiv:1711.10433.
     """
-    check_at_least_one(epochs=epochs, batch_size=batch_size, steps_per_epoch=steps_per_epoch)
+    check_sizes(epochs=epochs, batch_size=batch_size, steps_per_epoch=steps_per_epoch)
     check_schedule(schedule)
     if not 0 <= warm_up <= 1:
         raise InputError(f"warm_up must be at least 0 and at most 1; got {warm_up!r}.")

@@ -6,9 +6,10 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
+from tfp_flows.checks import check_sizes
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.training.loop import adam, check_at_least_one, check_schedule, run, uses_xla
+from tfp_flows.training.loop import adam, check_schedule, run, uses_xla
 from tfp_flows.training.model import FlowModel
 from tfp_flows.training.rows import Source, as_source, batches_of, check_rows, steps_at_once
 
@@ -86,7 +87,7 @@ def fit(
     >>> sorted(history.history)
     ['gap', 'nll', 'val_gap', 'val_nll']
     """
-    check_at_least_one(epochs=epochs, batch_size=batch_size)
+    check_sizes(epochs=epochs, batch_size=batch_size)
     if not 0 <= validation_split < 1:
         raise InputError(f"validation_split must be at least 0 and below 1; got {validation_split!r}.")
     check_schedule(schedule)

@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors import BatchNorm
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.training.callbacks import BatchNormStatistics, BestWeights, ProgressBar, StopWhenNotFinite
 
-__all__ = ["adam", "check_at_least_one", "check_schedule", "run", "uses_xla"]
+__all__ = ["adam", "check_schedule", "run", "uses_xla"]
 
 XLA_STEPS = 1000  # below this many steps, compiling with XLA costs more than it saves: benchmarks/xla.py
 
@@ -72,13 +71,6 @@ def adam(learning_rate: float, schedule: str, steps: int, clip_norm: float | Non
 def uses_xla(jit_compile: bool | None, steps: int) -> bool:
     """What was asked for, or whether the work is long enough to pay for the compilation."""
     return steps >= XLA_STEPS if jit_compile is None else jit_compile
-
-
-def check_at_least_one(**values: Any) -> None:
-    """Raises `InputError` for what is no integer of at least 1."""
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise InputError(f"{name} must be an integer of at least 1; got {value!r}.")
 
 
 def check_schedule(schedule: str) -> None:

@@ -1,0 +1,50 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from tfp_flows.errors import InputError
+
+__all__ = ["atomic_path"]
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | os.PathLike, *, force: bool = False) -> Iterator[Path]:
+    """Let a file appear whole or not at all.
+
+    Gives a temporary path beside `path`, with its suffix. When the block ends, what it has written there
+    becomes `path`; when the block raises, it is removed.
+
+    Args:
+      path: the file to be written.
+      force: whether to replace an existing file.
+
+    Raises:
+      InputError: if `path` exists (unless `force`), is a folder, or cannot be written.
+
+    >>> import pathlib, tempfile
+    >>> from tfp_flows.atomic import atomic_path
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "notes.txt"
+    >>> with atomic_path(path) as temporary:
+    ...     _ = temporary.write_text("all of it")
+    >>> path.read_text()
+    'all of it'
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; expected a file to write.")
+    if path.exists() and not force:
+        raise InputError(f"{path} exists; choose another name, or force=True to replace it.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it first.")
+    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
