@@ -14,7 +14,7 @@ _HOMES = {
     "Flow": "flow",
     **dict.fromkeys(("DivergenceError", "InputError", "TrainingInterrupted"), "errors"),
     **dict.fromkeys(("iaf", "load", "maf", "make", "mlp", "nice", "nsf_coupling", "planar", "real_nvp"), "flows"),
-    **dict.fromkeys(("FlowModel", "distill", "fit"), "training"),
+    **dict.fromkeys(("FlowLayer", "FlowModel", "distill", "fit"), "training"),
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfp_flows.errors import InputError
 
-__all__ = ["check_hidden_units", "check_number", "check_sizes"]
+__all__ = ["check_hidden_units", "check_number", "check_seed", "check_sizes"]
 
 
 def check_sizes(**sizes: int) -> None:
@@ -25,6 +25,12 @@ def check_hidden_units(hidden_units: Sequence[int]) -> None:
         raise InputError(f"hidden_units must be a list of integers; got {hidden_units!r}.")
     for size in hidden_units:
         check_sizes(hidden_units=size)
+
+
+def check_seed(seed: int | None) -> None:
+    """Raises `InputError` unless it is None or an integer of at least 0."""
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0):
+        raise InputError(f"seed must be an integer of at least 0, or None; got {seed!r}.")
 
 
 def check_number(name: str, value: Any, low: float, high: float) -> float:

@@ -130,7 +130,7 @@ def distill(
     folder = _new_folder(out, "", force)
     options = {"num_layers": num_layers, "hidden_units": _sizes(hidden_units)}
     import tfp_flows as tff
-    from tfp_flows.saving import read_json
+    from tfp_flows.state import read_json
 
     teacher = tff.load(run)
     facts = read_json(run / "config.json").get("data", {})
@@ -205,7 +205,8 @@ def score(
 def plot(run: Run) -> None:
     """Draw a run's figures again, and the film from latent to data."""
     import tfp_flows as tff
-    from tfp_flows.saving import read_history, read_json
+    from tfp_flows.history import read_history
+    from tfp_flows.state import read_json
 
     flow = tff.load(run)
     law, rows = _data_of(read_json(run / "config.json").get("data", {}))
@@ -382,7 +383,8 @@ def _data_facts(data: str, law: "Dataset | None", test: "np.ndarray") -> dict[st
 
 
 def _write_run(folder: Path, flow: "Flow", facts: dict, metrics: dict, history: dict) -> None:
-    from tfp_flows.saving import update_json, write_history
+    from tfp_flows.history import write_history
+    from tfp_flows.state import update_json
 
     update_json(folder / "config.json", data=facts)
     update_json(folder / "metrics.json", **metrics)

@@ -15,14 +15,15 @@ from tfp_flows.checks import check_sizes
 from tfp_flows.errors import InputError
 from tfp_flows.gaussian import Gaussian
 from tfp_flows.pieces import in_pieces
-from tfp_flows.saving import write_flow_folder
+from tfp_flows.recipe import Recorded
+from tfp_flows.state import save_state
 
 __all__ = ["Flow"]
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 
-class Flow(tfd.TransformedDistribution):
+class Flow(tfd.TransformedDistribution, Recorded):
     """A normalizing flow: `x = f(u)` with `u ~ N(0, I)` and f a chain of bijectors, so that
 
     ```
@@ -31,7 +32,11 @@ class Flow(tfd.TransformedDistribution):
 
     It is a `tfd.TransformedDistribution`, and all its variables exist as soon as it is constructed. Context and mode
     are arguments of every call, never state: `log_prob(x, context=c)`, `sample(n, context=c)`,
-    `log_prob(x, training=True)`; they reach the layers whose `keywords` name them.
+    `log_prob(x, training=True)`; they reach the layers whose `keywords` name them. The context is standardised by a
+    `Standardize` of its own, `standardize_context`, before it reaches them.
+
+    Rows of float64 keep their digits until the first `Standardize` has taken off their mean, whatever the flow's dtype.
+    `copy`, `copy.deepcopy` and `pickle` give a flow with variables of its own, equal to the last bit.
 
     Args:
       layers: bijectors of `[..., D]`, the data's end first, as `tfb.Chain` has them; their names must differ.
@@ -41,6 +46,8 @@ class Flow(tfd.TransformedDistribution):
       chain: what makes one bijector of the layers: `tfb.Chain`, or `tff.bijectors.ReversibleChain` or
         `RecomputingChain`, which train in less memory.
       config: what `tff.make` needs to build this chain again; None for a chain of your own.
+      columns: names of the D columns, where they are known.
+      context_columns: names of the C columns of the context.
       name: name of the distribution; by default that of the chain.
 
     Shapes: `log_prob`: `x [..., D]`, `context [..., C] -> [...]`; leading dimensions broadcast.
@@ -63,6 +70,14 @@ class Flow(tfd.TransformedDistribution):
     TensorShape([5])
     """
 
+    _TF_MODULE_IGNORED_PROPERTIES = tfd.TransformedDistribution._TF_MODULE_IGNORED_PROPERTIES | {"_after_first"}
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> "Flow":
+        """Makes the object, and notes the arguments."""
+        made = super().__new__(cls)
+        Recorded.remember(made, args, kwargs)
+        return made
+
     def __init__(
         self,
         layers: list[tfb.Bijector],
@@ -72,6 +87,8 @@ class Flow(tfd.TransformedDistribution):
         dtype: str = "float32",
         chain: Callable[[list[tfb.Bijector]], tfb.Bijector] = tfb.Chain,
         config: dict[str, Any] | None = None,
+        columns: Sequence[str] | None = None,
+        context_columns: Sequence[str] | None = None,
         name: str | None = None,
     ) -> None:
         parameters = dict(locals())  # with name=None, a joint distribution may name the flow as it likes
@@ -79,7 +96,11 @@ class Flow(tfd.TransformedDistribution):
         if len(set(names)) < len(names):
             raise InputError(f"layers must have different names, as keyword arguments are sent by them; got {names}.")
         self.event_size, self.context_size, self.config = event_size, context_size, config
+        self.columns, self.context_columns = columns, context_columns
         self.layers = list(layers)
+        self.standardize_context = None
+        if context_size:
+            self.standardize_context = Standardize(context_size, dtype=dtype, name="standardize_context")
         super().__init__(
             Gaussian(loc=np.zeros(event_size, dtype)),
             chain(self.layers),
@@ -87,8 +108,26 @@ class Flow(tfd.TransformedDistribution):
             parameters=parameters,
             name=name or (config["name"] if config else "flow"),
         )
+        # What follows a first Standardize, which takes rows of another type than the rest.
+        rest = self.layers[1:]
+        self._after_first = self._no_dependency(chain(rest) if rest else tfb.Identity())
         self._key = next(_keys)
         _flows[self._key] = self
+
+    copy, __copy__ = Recorded.copy, Recorded.__copy__
+    __reduce__, __reduce_ex__ = Recorded.__reduce__, Recorded.__reduce_ex__
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """The arguments, by name."""
+        columns = {"columns": self.columns, "context_columns": self.context_columns}
+        return Recorded.made_with.fget(self) | {k: list(names) for k, names in columns.items() if names is not None}
+
+    @property
+    def named_parts(self) -> dict[str, tf.Module]:
+        """The layers by their names, and what standardises the context."""
+        parts = {layer.name: layer for layer in self.layers}
+        return parts | ({"context": self.standardize_context} if self.context_size else {})
 
     def log_prob(
         self, value: Any, name: str = "log_prob", *, batch_size: int | None = None, **kwargs: Any
@@ -152,17 +191,31 @@ class Flow(tfd.TransformedDistribution):
             return draw(sample_shape, seed=_stateless(seed), **kwargs)
         return self._draw_in_pieces(draw, sample_shape, seed, batch_size, kwargs, (self.dtype, self.dtype))
 
-    def standardize(self, x: Any, weights: np.ndarray | None = None) -> None:
-        """Sets the `Standardize` layer from the training rows `x [N, D]`, weighted by `weights [N]`."""
-        for layer in self.layers:
-            if isinstance(layer, Standardize):
-                layer.set_statistics(self._rows(x).numpy(), weights)
+    def encode(self, x: Any, *, context: Any = None, training: bool = False) -> tf.Tensor:
+        """The latents `u = f^-1(x)` of rows `x [..., D]`, which are normal where the flow fits the rows' law."""
+        kwargs = self._check_kwargs({"context": context, "training": training})
+        return self._latents(self._rows(x), kwargs)[0]
+
+    def decode(self, u: Any, *, context: Any = None) -> tf.Tensor:
+        """The rows `x = f(u)` of latents `u [..., D]`."""
+        _, by_layer = self._split_kwargs(self._check_kwargs({"context": context}))
+        return self.bijector.forward(tf.cast(self._rows(u), self.dtype), **by_layer)
+
+    def standardize(self, x: Any, weights: np.ndarray | None = None, context: Any = None) -> None:
+        """Sets every `Standardize` from the training rows `x [N, D]`, weighted by `weights [N]`.
+
+        Each gets the statistics of the rows that reach it, through the layers before it; that of the context, of the
+        rows of `context [N, C]`.
+        """
+        if context is not None:
+            self.standardize_context.set_statistics(_exact(context), weights)
+        self._set_statistics(Standardize, x, context, weights)
 
     @property
     def is_unstandardized(self) -> bool:
         """Whether the `Standardize` layers still are the identity that they start as."""
         layers = [layer for layer in self.layers if isinstance(layer, Standardize)]
-        return all((b.scale.numpy() == 1).all() and (b.loc.numpy() == 0).all() for b in layers)
+        return all(layer.is_untouched for layer in [*layers, *([self.standardize_context] * bool(self.context_size))])
 
     def set_batch_norm(self, x: Any, context: Any = None) -> None:
         """Sets every `BatchNorm` from the training rows `x [N, D]`, with their `context [N, C]`.
@@ -170,13 +223,21 @@ class Flow(tfd.TransformedDistribution):
         Layer by layer: each gets the statistics of what the layers before it, set already, make of the whole training
         set. This is the rule of the MAF paper's authors, arXiv:1705.07057.
         """
-        last = max((i for i, layer in enumerate(self.layers) if isinstance(layer, BatchNorm)), default=-1)
-        _, by_layer = self._split_kwargs(self._check_kwargs({"context": context}))
-        x = self._rows(x)
+        self._set_statistics(BatchNorm, x, context)
+
+    def _set_statistics(self, kind: type, x: Any, context: Any, *weights: np.ndarray | None) -> None:
+        """Takes the rows through the chain, and gives each layer of a kind the statistics of what reaches it."""
+        last = max((i for i, layer in enumerate(self.layers) if isinstance(layer, kind)), default=-1)
+        x, by_layer = self._rows(x), {}
+        if last > 0:
+            _, by_layer = self._split_kwargs(self._check_kwargs({"context": context}))
         for layer in self.layers[: last + 1]:
-            if isinstance(layer, BatchNorm):
-                layer.set_statistics(x)
-            x = layer.inverse(x, **by_layer.get(layer.name, {}))
+            if isinstance(layer, kind):
+                layer.set_statistics(x, *weights)
+            if isinstance(layer, Standardize):
+                x = layer.standardized(x)
+            else:
+                x = layer.inverse(tf.cast(x, self.dtype), **by_layer.get(layer.name, {}))
 
     def summary(self) -> str:
         """The chain from data to latent: a line a layer, with its parameters, then the totals."""
@@ -194,8 +255,11 @@ class Flow(tfd.TransformedDistribution):
         return self.summary()
 
     def save(self, folder: Any) -> None:
-        """Writes `config.json` and the weights into `folder`; `tff.load` reads them back, equal to the last bit."""
-        write_flow_folder(folder, self.config, self.variables)
+        """Writes the flow into `folder`, as one file; `tff.load` reads it back, equal to the last bit.
+
+        What was there before is replaced in one step: a crash leaves the old flow or the new one.
+        """
+        save_state(folder, self)
 
     @classmethod
     def _parameter_properties(cls, dtype: tf.DType, num_classes: int | None = None) -> dict:
@@ -207,12 +271,36 @@ class Flow(tfd.TransformedDistribution):
     def _batch_shape_tensor(self) -> tf.Tensor:
         return tf.constant([], tf.int32)
 
+    @property
+    def _standardizes_first(self) -> bool:
+        return bool(self.layers) and isinstance(self.layers[0], Standardize)
+
     def _rows(self, value: Any) -> tf.Tensor:
-        """A new tensor in the flow's dtype: new, so that TFP's cache cannot answer with what it knew of an old one."""
-        value = tf.identity(tf.cast(tf.convert_to_tensor(value), self.dtype))
+        """A new tensor: new, so that TFP's cache cannot answer with what it knew of an old one.
+
+        It is in the flow's dtype, or in float64 if a `Standardize` is there to take it.
+        """
+        value = _exact(value)
+        if value.dtype != tf.float64 or not self._standardizes_first:
+            value = tf.cast(value, self.dtype)
+        value = tf.identity(value)
         if value.shape.rank == 0 or value.shape[-1] not in (None, self.event_size):
             raise InputError(f"the last dimension of x must be {self.event_size}; got shape {value.shape}.")
         return tf.ensure_shape(value, [*value.shape[:-1], self.event_size])
+
+    def _latents(self, x: tf.Tensor, kwargs: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
+        """The latents of rows, and the log-determinant of the Jacobian of the map to them."""
+        _, by_layer = self._split_kwargs(kwargs)
+        chain, log_det = self.bijector, tf.zeros([], self.dtype)
+        if self._standardizes_first:
+            first, chain = self.layers[0], self._after_first
+            x, log_det = first.standardized(x), -first._forward_log_det_jacobian(x)
+        u = chain.inverse(x, **by_layer)
+        return u, log_det + chain.inverse_log_det_jacobian(x, event_ndims=1, **by_layer)
+
+    def _log_prob(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+        u, log_det = self._latents(x, kwargs)
+        return self.distribution.log_prob(u) + log_det
 
     def _check_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The keyword arguments as tensors; `InputError` if one is unknown, missing or of the wrong size."""
@@ -225,10 +313,10 @@ class Flow(tfd.TransformedDistribution):
         if self.context_size:
             if "context" not in kwargs:
                 raise InputError(f"this flow needs context=… with {self.context_size} columns; got none.")
-            context = tf.identity(tf.cast(tf.convert_to_tensor(kwargs["context"]), self.dtype))
+            context = tf.identity(_exact(kwargs["context"]))
             if context.shape.rank == 0 or context.shape[-1] != self.context_size:
                 raise InputError(f"the last dimension of context must be {self.context_size}; got {context.shape}.")
-            kwargs["context"] = context
+            kwargs["context"] = self.standardize_context.standardized(context)
         return kwargs
 
     def _split_kwargs(self, kwargs: dict[str, Any]) -> tuple[dict, dict]:
@@ -279,6 +367,14 @@ class Flow(tfd.TransformedDistribution):
         if "context" not in kwargs:
             return sample_shape
         return tf.concat([sample_shape, tf.shape(kwargs["context"])[:-1]], axis=0)
+
+
+def _exact(value: Any) -> tf.Tensor:
+    """A tensor of numbers, with all their digits: whole numbers, and lists of Python's own, as float64."""
+    if isinstance(value, (list, tuple)) and not any(tf.is_tensor(part) for part in tf.nest.flatten(value)):
+        value = np.asarray(value)
+    value = tf.convert_to_tensor(value)
+    return value if value.dtype.is_floating else tf.cast(value, tf.float64)
 
 
 def _context_rows(kwargs: dict[str, Any], shape: Any) -> list[tf.Tensor]:

@@ -4,10 +4,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.recipe import Recorded, spend
+
 __all__ = ["Affine"]
 
 
-class Affine(tfp.bijectors.Bijector):
+class Affine(Recorded, tfp.bijectors.Bijector):
     """The affine layer of the tutorial's first part, with a cheap inverse and log-det.
 
     ```
@@ -43,6 +45,7 @@ class Affine(tfp.bijectors.Bijector):
         dtype: str = "float32",
         name: str = "affine",
     ) -> None:
+        spend(event_size**2)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
         rotation = np.eye(event_size)
         if rng is not None:

@@ -5,11 +5,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.errors import InputError
+from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["BatchNorm"]
 
 
-class BatchNorm(tfp.bijectors.Bijector):
+class BatchNorm(Recorded, tfp.bijectors.Bijector):
     """Normalises each dimension on the way from data to latent, and undoes it on the way back.
 
     ```
@@ -48,6 +49,7 @@ class BatchNorm(tfp.bijectors.Bijector):
     def __init__(
         self, event_size: int, *, epsilon: float = 1e-5, dtype: str = "float32", name: str = "batch_norm"
     ) -> None:
+        spend(event_size)
         super().__init__(forward_min_event_ndims=1, dtype=tf.as_dtype(dtype), name=name)
         zeros, ones = np.zeros(event_size, dtype), np.ones(event_size, dtype)
         self.epsilon = epsilon

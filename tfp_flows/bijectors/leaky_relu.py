@@ -5,11 +5,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.errors import InputError
+from tfp_flows.recipe import Recorded
 
 __all__ = ["LeakyReLU"]
 
 
-class LeakyReLU(tfp.bijectors.Bijector):
+class LeakyReLU(Recorded, tfp.bijectors.Bijector):
     """Leaky ReLU on each dimension, with one slope `alpha > 0` for the negative side (PReLU where it is trained).
 
     ```

@@ -7,11 +7,12 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.conditional import Conditional
 from tfp_flows.bijectors.elementwise_affine import ElementwiseAffine
+from tfp_flows.recipe import Recorded
 
 __all__ = ["MaskedAutoregressiveFlow"]
 
 
-class MaskedAutoregressiveFlow(Conditional, tfp.bijectors.MaskedAutoregressiveFlow):
+class MaskedAutoregressiveFlow(Recorded, Conditional, tfp.bijectors.MaskedAutoregressiveFlow):
     """`tfb.MaskedAutoregressiveFlow`, with the same arguments and the same law.
 
     ```

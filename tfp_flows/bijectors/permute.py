@@ -6,10 +6,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.recipe import Recorded
+
 __all__ = ["Permute"]
 
 
-class Permute(tfp.bijectors.Permute):
+class Permute(Recorded, tfp.bijectors.Permute):
     """`tfb.Permute` of the last dimension, whose gradient is a permutation as well.
 
     ```

@@ -4,10 +4,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.recipe import Recorded, spend
+
 __all__ = ["Planar"]
 
 
-class Planar(tfp.bijectors.Bijector):
+class Planar(Recorded, tfp.bijectors.Bijector):
     """Moves points along one direction by a tanh of their projection on another; invertible in both senses.
 
     ```
@@ -52,6 +54,7 @@ class Planar(tfp.bijectors.Bijector):
         dtype: str = "float32",
         name: str = "planar",
     ) -> None:
+        spend(event_size)
         super().__init__(forward_min_event_ndims=1, dtype=tf.as_dtype(dtype), name=name)
         rng = rng or np.random.default_rng()
         direction = rng.normal(0.0, 1.0, event_size)

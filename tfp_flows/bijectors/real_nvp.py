@@ -7,11 +7,12 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.conditional import Conditional
 from tfp_flows.bijectors.elementwise_affine import ElementwiseAffine
+from tfp_flows.recipe import Recorded
 
 __all__ = ["RealNVP"]
 
 
-class RealNVP(Conditional, tfp.bijectors.RealNVP):
+class RealNVP(Recorded, Conditional, tfp.bijectors.RealNVP):
     """`tfb.RealNVP`, with the same arguments and the same law; one pass of the network in either direction.
 
     ```

@@ -10,13 +10,14 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.recompute import Step, evaluate
 from tfp_flows.errors import InputError
+from tfp_flows.recipe import Recorded
 
 __all__ = ["RecomputingChain"]
 
 tfb = tfp.bijectors
 
 
-class RecomputingChain(tfb.Composition):
+class RecomputingChain(Recorded, tfb.Composition):
     """A `tfb.Chain`, with the same law, whose gradient takes memory that grows with the square root of the depth.
 
     ```

@@ -4,10 +4,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.recipe import Recorded, spend
+
 __all__ = ["Scale"]
 
 
-class Scale(tfp.bijectors.Bijector):
+class Scale(Recorded, tfp.bijectors.Bijector):
     """The diagonal layer that ends a NICE flow, whose coupling layers keep volumes as they are.
 
     ```
@@ -31,6 +33,7 @@ class Scale(tfp.bijectors.Bijector):
     """
 
     def __init__(self, event_size: int, *, dtype: str = "float32", name: str = "scale") -> None:
+        spend(event_size)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
         self.log_scale = tf.Variable(np.zeros(event_size, dtype), name=f"{name}/log_scale")
 

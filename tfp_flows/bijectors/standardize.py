@@ -1,13 +1,17 @@
 """The first thing that a chain does to data."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.recipe import Recorded, spend
+
 __all__ = ["Standardize"]
 
 
-class Standardize(tfp.bijectors.Bijector):
+class Standardize(Recorded, tfp.bijectors.Bijector):
     """Takes data to mean zero and standard deviation one, so that log-probabilities stay in the data's own units.
 
     ```
@@ -17,11 +21,12 @@ class Standardize(tfp.bijectors.Bijector):
     ```
 
     `loc` and `scale` are variables that no optimiser trains: zero and one until `set_statistics` is called, which
-    `tff.fit` does with the training rows.
+    `tff.fit` does with the training rows. They are float64, and so is the arithmetic, whatever the type of the rows:
+    seconds since 1970 lose all that tells them apart in float32, but not once their mean is taken off.
 
     Args:
       event_size: D.
-      dtype: of the variables.
+      dtype: of what the other layers work with.
       name: name of the layer, and prefix of its variables' names.
 
     Example:
@@ -34,15 +39,21 @@ class Standardize(tfp.bijectors.Bijector):
     """
 
     def __init__(self, event_size: int, *, dtype: str = "float32", name: str = "standardize") -> None:
+        spend(event_size)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
-        self.loc = tf.Variable(np.zeros(event_size, dtype), trainable=False, name=f"{name}/loc")
-        self.scale = tf.Variable(np.ones(event_size, dtype), trainable=False, name=f"{name}/scale")
+        self.loc = tf.Variable(np.zeros(event_size), trainable=False, name=f"{name}/loc")
+        self.scale = tf.Variable(np.ones(event_size), trainable=False, name=f"{name}/scale")
 
     @classmethod
     def _parameter_properties(cls, dtype: tf.DType) -> dict:
         return {}
 
-    def set_statistics(self, x: np.ndarray, weights: np.ndarray | None = None) -> None:
+    @property
+    def is_untouched(self) -> bool:
+        """Whether it still is the identity that it starts as."""
+        return bool((self.scale.numpy() == 1).all() and (self.loc.numpy() == 0).all())
+
+    def set_statistics(self, x: Any, weights: np.ndarray | None = None) -> None:
         """Sets `loc` and `scale` to the mean and standard deviation of the rows `x [N, D]`, weighted by `[N]`."""
         x = np.asarray(x, np.float64)
         loc = np.average(x, axis=0, weights=weights)
@@ -50,11 +61,18 @@ class Standardize(tfp.bijectors.Bijector):
         self.loc.assign(loc)
         self.scale.assign(scale)
 
+    def standardized(self, x: tf.Tensor) -> tf.Tensor:
+        """`inverse(x)` of rows of any type, float64 ones included: a `tfb.Bijector` takes those of its own type."""
+        return tf.cast((tf.cast(x, tf.float64) - self.loc) / self.scale, self.dtype)
+
     def _forward(self, u: tf.Tensor) -> tf.Tensor:
-        return self.loc + self.scale * u
+        return tf.cast(self.loc + self.scale * tf.cast(u, tf.float64), self.dtype)
 
     def _inverse(self, x: tf.Tensor) -> tf.Tensor:
-        return (x - self.loc) / self.scale
+        return self.standardized(x)
 
     def _forward_log_det_jacobian(self, u: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(tf.math.log(self.scale))
+        return tf.cast(tf.reduce_sum(tf.math.log(self.scale)), self.dtype)
+
+    def _is_increasing(self) -> bool:
+        return True

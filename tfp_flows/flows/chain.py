@@ -11,6 +11,7 @@ from tfp_flows.checks import check_hidden_units, check_sizes
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.networks.dense import random_generator
+from tfp_flows.recipe import spend
 
 __all__ = ["build_chain", "check_coupling"]
 
@@ -35,6 +36,7 @@ def build_chain(
     check_sizes(event_size=event_size, num_layers=num_layers, context_size=options["context_size"])
     if dtype not in ("float32", "float64"):
         raise InputError(f"dtype must be 'float32' or 'float64'; got {dtype!r}.")
+    spend(event_size * num_layers)
     rng = random_generator(options["seed"])
     if "hidden_units" in options:
         check_hidden_units(options["hidden_units"])

@@ -13,7 +13,7 @@ from tfp_flows.flows.nice import nice
 from tfp_flows.flows.nsf_coupling import nsf_coupling
 from tfp_flows.flows.planar import planar
 from tfp_flows.flows.real_nvp import real_nvp
-from tfp_flows.saving import read_flow_folder, restore_weights
+from tfp_flows.state import make_from, put_into, read_state, restored
 
 __all__ = ["load", "make", "names"]
 
@@ -50,11 +50,16 @@ def make(name: str, **options: Any) -> Flow:
     return CHAINS[name](**options)
 
 
-def load(folder: str | PathLike) -> Flow:
+def load(folder: str | PathLike, *, into: Flow | None = None) -> Flow:
     """The flow that `flow.save(folder)` wrote, equal to the last bit. Nothing that is read can run code.
 
+    Args:
+      folder: where it is; those of version 0.1 are read too.
+      into: a flow to read into, of the same layers. It is needed where a layer could not be written down, as one with
+        a function, or a network, of your own.
+
     Raises:
-      InputError: if the folder holds no flow, or weights that are not its own.
+      InputError: if the folder holds no flow, one that was damaged or edited, or another than `into`.
 
     Example:
 
@@ -66,7 +71,10 @@ def load(folder: str | PathLike) -> Flow:
     >>> bool((again.sample(3, seed=0) == flow.sample(3, seed=0)).numpy().all())
     True
     """
-    config, weights = read_flow_folder(folder)
-    flow = make(**config["flow"])
-    restore_weights(flow.variables, weights, folder)
-    return flow
+    state = read_state(folder)
+    if into is not None:
+        put_into(into, state)
+        return into
+    if state.config_0_1 is not None:
+        return restored(state, lambda: make(**state.config_0_1))
+    return restored(state, lambda: make_from(state.recipe))

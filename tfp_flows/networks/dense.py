@@ -1,11 +1,13 @@
 """A dense layer as a `tf.Module`: its variables exist once it is constructed, its mask is applied at every call."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.checks import check_seed
 from tfp_flows.errors import InputError
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "random_generator",
 ]
 
+# How a kernel lies in memory. What is saved is the whole kernel, so these may change from one version to the next.
 STRIPE = 256  # columns of a wide masked kernel that are kept, and multiplied, together
 WORTH_SAVING = 50_000  # multiplications of a row that pay for several products: see benchmarks/README.md
 
@@ -44,6 +47,7 @@ def check_conditional_input(context_size: int, conditional_input: tf.Tensor | No
 
 def random_generator(seed: int | None) -> np.random.Generator:
     """NumPy's generator for `seed`; None draws one from NumPy's global state, which Keras' own seeding sets."""
+    check_seed(seed)
     if seed is None:
         seed = np.random.randint(2**31 - 1)  # noqa: NPY002
     return np.random.default_rng(seed)
@@ -86,17 +90,16 @@ class Dense(tf.Module):
         shape = (input_size, output_size)
         mask = np.ones(shape, bool) if mask is None else mask
         fan_in = mask.sum() / output_size
-        self._shape, self._mask, self._dtype = shape, mask, dtype
+        self.kernel_shape, self._mask, self._dtype = shape, mask, dtype
+        self.kernel_name = f"{name}/kernel"
         self._parts, self.kernels, self._masks = [], [], []
         if fan_in > 0:
             limit = gain * np.sqrt(3.0 / fan_in)
             start = rng.uniform(-limit, limit, shape) * mask
-            self._parts = _parts(mask)
-            self._transposed = input_size >= 2 * (self._parts[0][2] - self._parts[0][1])
-            for i, (height, low, high) in enumerate(self._parts):
-                there, kernel = mask[:height, low:high], start[:height, low:high].astype(dtype)
-                kernel, there = (kernel.T, there.T) if self._transposed else (kernel, there)
-                self.kernels.append(tf.Variable(kernel, name=f"{name}/kernel{i}"))
+            self._parts = _parts(mask, STRIPE, WORTH_SAVING)
+            self._transposed = _is_transposed(self._parts, input_size)
+            for i, (kernel, there) in enumerate(zip(self._cut(start), self._cut(mask), strict=True)):
+                self.kernels.append(tf.Variable(kernel.astype(dtype), name=f"{self.kernel_name}{i}"))
                 self._masks.append(None if there.all() else tf.constant(there, dtype))
         self.bias = tf.Variable(np.zeros(output_size, dtype), name=f"{name}/bias") if use_bias else None
 
@@ -105,13 +108,49 @@ class Dense(tf.Module):
         """Zeros and ones `[N, M]`; None where nothing is masked."""
         return None if self._mask.all() else tf.constant(self._mask, self._dtype)
 
+    def whole_kernel(self) -> tf.Tensor:
+        """The kernel, masked, `[N, M]`: what is saved of it, however it lies in memory."""
+        padded = []
+        for stripe, (height, _, _) in zip(self.kernels, self._parts, strict=True):
+            stripe = tf.transpose(stripe) if self._transposed else tf.convert_to_tensor(stripe)
+            padded.append(tf.pad(stripe, [[0, self.kernel_shape[0] - height], [0, 0]]))
+        return tf.concat(padded, axis=1) * tf.cast(self._mask, self._dtype)
+
+    def assign_kernel(self, kernel: np.ndarray) -> None:
+        """Sets it to the values `[N, M]` that `whole_kernel` gave."""
+        for variable, value in zip(self.kernels, self._cut(kernel), strict=True):
+            variable.assign(value)
+
+    def joined_as_0_1(self, stripes: Sequence[np.ndarray]) -> np.ndarray:
+        """The whole kernel from the variables that version 0.1 kept, and saved, of it."""
+        parts = _parts(self._mask, 256, 50_000)
+        whole = np.zeros(self.kernel_shape, self._dtype)
+        for stripe, (height, low, high) in zip(stripes, parts, strict=True):
+            whole[:height, low:high] = stripe.T if _is_transposed(parts, self.kernel_shape[0]) else stripe
+        return whole * self._mask
+
+    # TensorFlow's checkpoints hold the whole kernel, too: stripes of another size would be left out without a word. A
+    # SavedModel, which is written from a graph, holds the stripes, as its functions need them.
+
+    def _serialize_to_tensors(self) -> dict[str, tf.Tensor]:
+        return {"kernel": self.whole_kernel()} if self.kernels and tf.executing_eagerly() else {}
+
+    def _restore_from_tensors(self, restored: dict[str, tf.Tensor]) -> None:
+        if "kernel" in restored:
+            for variable, value in zip(self.kernels, self._cut(restored["kernel"]), strict=True):
+                variable.assign(value)
+
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
+        children = super()._trackable_children(save_type, **kwargs)
+        return {k: v for k, v in children.items() if k != "kernels"} if save_type == "checkpoint" else children
+
     def transposed_kernel(self) -> tf.Tensor:
         """The whole kernel, masked and transposed, `[M, N]`."""
         if not self.kernels:
-            return tf.zeros(self._shape[::-1], self.bias.dtype)
+            return tf.zeros(self.kernel_shape[::-1], self._dtype)
         padded = []
         for stripe, (height, _, _) in zip(self._masked(), self._parts, strict=True):
-            missing = self._shape[0] - height
+            missing = self.kernel_shape[0] - height
             padded.append(tf.pad(stripe, [[0, 0], [0, missing]] if self._transposed else [[0, missing], [0, 0]]))
         return tf.concat(padded, axis=0) if self._transposed else tf.transpose(tf.concat(padded, axis=1))
 
@@ -122,6 +161,13 @@ class Dense(tf.Module):
         stripes = zip(self._masked(), self._parts, strict=True)
         y = tf.concat([self._product(x[..., :height], stripe) for stripe, (height, _, _) in stripes], axis=-1)
         return y if self.bias is None else y + self.bias
+
+    def _cut(self, kernel: Any) -> list:
+        """A whole kernel `[N, M]` as the stripes that lie in memory."""
+        stripes = [kernel[:height, low:high] for height, low, high in self._parts]
+        if not self._transposed:
+            return stripes
+        return [tf.transpose(stripe) if tf.is_tensor(stripe) else stripe.T for stripe in stripes]
 
     def _masked(self) -> list[tf.Tensor]:
         return [
@@ -135,15 +181,20 @@ class Dense(tf.Module):
         return tf.tensordot(x, stripe, [[-1], [int(self._transposed)]])
 
 
-def _parts(mask: np.ndarray) -> list[tuple[int, int, int]]:
+def _is_transposed(parts: Sequence[tuple[int, int, int]], input_size: int) -> bool:
+    _, low, high = parts[0]
+    return input_size >= 2 * (high - low)
+
+
+def _parts(mask: np.ndarray, stripe: int, worth_saving: int) -> list[tuple[int, int, int]]:
     """Stripes of columns `low..high`, and how many rows the mask leaves each: what is masked need not be multiplied.
 
     One of all there is, where too little would be saved to pay for several products in place of one.
     """
-    edges = np.linspace(0, mask.shape[1], max(1, mask.shape[1] // STRIPE) + 1).round().astype(int).tolist()
+    edges = np.linspace(0, mask.shape[1], max(1, mask.shape[1] // stripe) + 1).round().astype(int).tolist()
     parts = []
     for low, high in itertools.pairwise(edges):
         rows = np.flatnonzero(mask[:, low:high].any(axis=1))
         parts.append((int(rows[-1]) + 1 if len(rows) else 1, low, high))
     saved = mask.size - sum(height * (high - low) for height, low, high in parts)
-    return parts if saved >= WORTH_SAVING else [(mask.shape[0], 0, mask.shape[1])]
+    return parts if saved >= worth_saving else [(mask.shape[0], 0, mask.shape[1])]

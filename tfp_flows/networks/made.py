@@ -15,13 +15,14 @@ from tfp_flows.networks.dense import (
     check_conditional_input,
     random_generator,
 )
+from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["MADE"]
 
 ORDERS = ("left-to-right", "right-to-left", "random")
 
 
-class MADE(tf.Module):
+class MADE(Recorded, tf.Module):
     """Masked autoencoder for distribution estimation: `y[..., i, :]` is a function of the `x[..., j]` before `i` only.
 
     ```
@@ -87,6 +88,8 @@ class MADE(tf.Module):
         check_sizes(event_size=event_size, params=params, context_size=context_size)
         check_hidden_units(hidden_units)
         rng = random_generator(seed)
+        sizes = [event_size + context_size, *hidden_units, event_size * params]
+        spend(sum(n * m for n, m in itertools.pairwise(sizes)) if event_size > 1 else sum(sizes))
         self.event_size, self.params, self.context_size = event_size, params, context_size
         self.order = _degrees(order, event_size, rng)
         self._activation = activation_function(activation)

@@ -12,11 +12,12 @@ from tfp_flows.networks.dense import (
     check_conditional_input,
     random_generator,
 )
+from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["MLP"]
 
 
-class MLP(tf.Module):
+class MLP(Recorded, tf.Module):
     """A multilayer perceptron `[..., N] -> [..., M, params]`, with an optional context `c`.
 
     ```
@@ -71,6 +72,7 @@ class MLP(tf.Module):
         self.output_size, self.params, self.context_size = output_size, params, context_size
         self._activation = activation_function(activation)
         sizes = [input_size, *hidden_units, output_size * params]
+        spend(context_size * sizes[1] + sum(n * m for n, m in itertools.pairwise(sizes)))
         self._layers = [
             Dense(n, m, rng, gain=1e-3 if i == len(hidden_units) else 1.0, dtype=dtype, name=f"{name}/layer{i}")
             for i, (n, m) in enumerate(itertools.pairwise(sizes))

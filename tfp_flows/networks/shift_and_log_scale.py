@@ -6,11 +6,12 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfp_flows.errors import InputError
+from tfp_flows.recipe import Recorded
 
 __all__ = ["ShiftAndLogScale"]
 
 
-class ShiftAndLogScale(tf.Module):
+class ShiftAndLogScale(Recorded, tf.Module):
     """`shift = y[..., 0]`, `log_scale = bound * tanh(y[..., 1] / bound)`, for `y = network(x)`.
 
     The bound is smooth: near zero the log-scale is the network's own output, far out its gradient fades instead of

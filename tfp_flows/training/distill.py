@@ -100,7 +100,7 @@ def distill(
         raise InputError(f"warm_up must be at least 0 and at most 1; got {warm_up!r}.")
     contexts = _contexts(teacher, student, context)
     if student.is_unstandardized:
-        student.standardize(_standard_rows(teacher, contexts, seed))
+        student.standardize(_standard_rows(teacher, contexts, seed), context=contexts if contexts.size else None)
     steps, block = epochs * steps_per_epoch, steps_at_once(steps_per_epoch)
     model = _Distillation(student, teacher, batch_size)
     model.compile(
@@ -133,8 +133,8 @@ class _Distillation(TrainedFlow):
         super().__init__(student, "kl", name="distillation", in_blocks=True)
         self._teacher, self._batch_size = teacher, batch_size
 
-    def mean_loss(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """The batch's estimate of KL(student, teacher), and how many samples it stands for."""
+    def losses_of(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """Each sample's part in the estimate of KL(student, teacher), and ones."""
         seed, context, power = data
         if context.shape[-1]:
             x, log_prob = self.flow.sample_and_log_prob((), seed=seed, context=context)
@@ -142,9 +142,7 @@ class _Distillation(TrainedFlow):
         else:
             x, log_prob = self.flow.sample_and_log_prob(self._batch_size, seed=seed)
             kl = log_prob - power * self._teacher.log_prob(x)
-        if training:
-            kl = _without_outliers(kl)
-        return tf.reduce_mean(kl), tf.cast(self._batch_size, kl.dtype)
+        return _without_outliers(kl) if training else kl, tf.ones_like(kl)
 
 
 def _without_outliers(kl: tf.Tensor) -> tf.Tensor:

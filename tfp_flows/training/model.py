@@ -7,12 +7,18 @@ import tensorflow as tf
 from tfp_flows.bijectors import BatchNorm
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.recipe import make_again, recipe_of
+from tfp_flows.training.layer import FlowLayer
 
 __all__ = ["FlowModel", "TrainedFlow"]
 
 
 class TrainedFlow(tf.keras.Model):
-    """A flow as a Keras model, whatever the loss: a subclass has `mean_loss(data, training) -> (mean, weight)`.
+    """A flow as a Keras model, whatever the loss: a subclass has `losses_of(data, training) -> (losses, weights)`.
+
+    A step goes down the gradient of `sum{ weight[n] loss[n] } / B` over the B rows of the batch, on all devices. It is
+    an unbiased estimate of that of the weighted mean, whichever rows come together in a batch. What is reported is the
+    weighted mean over all batches.
 
     Args:
       flow: the flow to train.
@@ -23,31 +29,51 @@ class TrainedFlow(tf.keras.Model):
     """
 
     def __init__(self, flow: Flow, loss_name: str, name: str, in_blocks: bool = False) -> None:
-        super().__init__(name=name, dtype=flow.dtype.name)  # Keras casts what it is called with to this
+        super().__init__(name=name, dtype=flow.dtype.name)
         if not flow.trainable_variables:
             raise InputError(f"{flow.name} has no trainable variables: there is nothing to fit.")
-        self.flow, self.loss_name, self._in_blocks = flow, loss_name, in_blocks
+        self.layer, self.loss_name, self._in_blocks = FlowLayer(flow), loss_name, in_blocks
         self.mean = tf.keras.metrics.Mean(name=loss_name)
         self.built = True  # all the variables of a flow exist from the start
 
     @property
-    def trainable_variables(self) -> list[tf.Variable]:
-        """The flow's trainable variables."""
-        return list(self.flow.trainable_variables)
+    def flow(self) -> Flow:
+        """The flow."""
+        return self.layer.flow
 
     @property
     def metrics(self) -> list:
         """What Keras resets at the start of every epoch."""
         return [self.mean]
 
-    def report(self, loss: tf.Tensor, weight: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Counts a batch, and returns the logs."""
-        self.mean.update_state(loss, sample_weight=weight)
-        return self.logs()
+    def compile(self, optimizer: Any = "adam", **options: Any) -> None:
+        """As any Keras model's, but the loss is the model's own: options are jit_compile, run_eagerly and the like.
+
+        Raises:
+          InputError: for a loss, metrics or weights of them, which would not be used.
+        """
+        for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+            if options.get(name) is not None:
+                raise InputError(f"{name} cannot be chosen: {self.name} minimises {self.loss_name}; leave {name} out.")
+        try:
+            super().compile(optimizer=optimizer, **options)
+        except TypeError as error:
+            raise InputError(f"compile takes an optimizer, jit_compile, run_eagerly and the like: {error}.") from error
+
+    def fit(self, *args: Any, callbacks: Any = None, **options: Any) -> Any:
+        """As any Keras model's; callbacks that are not told whether less is better are told so.
+
+        Keras 3 knows it of metrics that it was given when it compiled, and of no others.
+        """
+        ours = {f"{prefix}{metric.name}" for metric in self.metrics for prefix in ("", "val_")}
+        for callback in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
+            if getattr(callback, "mode", None) == "auto" and callback.monitor in ours:
+                callback.mode = "min"
+        return super().fit(*args, callbacks=callbacks, **options)
 
     def logs(self) -> dict[str, tf.Tensor]:
         """What is to be said of the epoch so far."""
-        return {self.loss_name: self.mean.result()}
+        return {metric.name: metric.result() for metric in self.metrics}
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step of the optimizer on a batch, or one on each batch of a block."""
@@ -62,28 +88,49 @@ class TrainedFlow(tf.keras.Model):
         tf.while_loop(lambda i: i < steps, step, (tf.constant(0),), maximum_iterations=steps)
         return self.logs()
 
-    def _step(self, data: Any) -> dict[str, tf.Tensor]:
-        variables = self.trainable_variables
-        with tf.GradientTape() as tape:
-            loss, weight = self.mean_loss(data, training=True)
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return self.report(loss, weight)
-
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """The loss of a batch."""
-        return self.report(*self.mean_loss(data, training=False))
+        losses, weights = self.losses_of(data, training=False)
+        return self._report(_weighted_sum(losses, weights), weights)
+
+    def _step(self, data: Any) -> dict[str, tf.Tensor]:
+        self._check_devices()
+        variables = self.trainable_variables
+        with tf.GradientTape() as tape:
+            losses, weights = self.losses_of(data, training=True)
+            total = _weighted_sum(losses, weights)
+            loss = _scaled(self.optimizer, total / _over_devices(tf.cast(tf.size(losses), losses.dtype)))
+        if variables:  # none, where the model is frozen
+            gradients = _unscaled(self.optimizer, tape.gradient(loss, variables))
+            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return self._report(total, weights)
+
+    def _report(self, total: tf.Tensor, weights: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Counts a batch, and returns the logs; a batch of weight zero counts nothing."""
+        weight = tf.reduce_sum(weights)
+        self.mean.update_state(tf.math.divide_no_nan(total, weight), sample_weight=weight)
+        return self.logs()
+
+    def _check_devices(self) -> None:
+        if _devices() > 1 and any(isinstance(layer, BatchNorm) for layer in self.flow.layers):
+            raise InputError(
+                f"batch norm takes its statistics from a whole batch, which a strategy cuts into {_devices()}: build "
+                "the flow with batch_norm=False."
+            )
 
 
+@tf.keras.utils.register_keras_serializable("tfp_flows")
 class FlowModel(TrainedFlow):
-    """A `tf.keras.Model` that trains a flow by maximum likelihood: `loss = -mean{ log_prob(x[n] | c[n]) }`, nats.
+    """A `tf.keras.Model` that trains a flow by maximum likelihood: it minimises `-mean{ log_prob(x[n] | c[n]) }`, nats.
 
     It is a model of the Keras that the user's TensorFlow has: Keras 3, or tf_keras under `TF_USE_LEGACY_KERAS=1`.
     Compile it with an optimizer alone and fit it on rows; its batches are `x`, `(x, context)` or
-    `(x, context, sample_weight)`, where context is None, or has no columns, for a flow without one.
+    `(x, context, sample_weight)`, where context is None, or has no columns, for a flow without one. `model(x)`,
+    `model((x, context))` and `predict` give log-probabilities.
 
-    Keras 3 does not see the variables of a `tf.Module`, so the model hands them over itself. Its own weight files would
-    be empty for the same reason: save with `flow.save`. A flow with batch norm needs `flow.set_batch_norm(rows)` after
-    Keras' own `fit`, and before its validation means anything; `tff.fit` sees to that.
+    What Keras offers around weights holds for it: weight files, `.keras` files, callbacks, freezing. Keras casts NumPy
+    rows of float64 to float32 on their way in, where `tff.fit` does not. A flow with batch norm needs
+    `flow.set_batch_norm(rows)` after Keras' own `fit`, and before its validation means anything; `tff.fit` does so.
 
     Args:
       flow: the flow to train.
@@ -93,7 +140,7 @@ class FlowModel(TrainedFlow):
         block is one call of a compiled loop over its steps.
 
     Raises:
-      InputError: if the flow has no variables to train.
+      InputError: if the flow has no variables to train; by `compile`, for a loss or metrics.
 
     Example:
 
@@ -111,23 +158,42 @@ class FlowModel(TrainedFlow):
     ) -> None:
         super().__init__(flow, "nll", name, in_blocks)
         self.entropy = entropy
+        self.gap = None if entropy is None else _Gap(self.mean, entropy)
 
-    def call(self, x: tf.Tensor, context: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
-        """Log-probability of rows `x [B, D]`, `[B]`."""
-        return self.flow.log_prob(x, context=context, training=training)
+    @property
+    def metrics(self) -> list:
+        """NLL, and the gap where the entropy is known."""
+        return [self.mean] if self.gap is None else [self.mean, self.gap]
 
-    def mean_loss(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """Weighted mean of the negative log-likelihood, and the sum of the weights.
+    def call(self, x: Any, context: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
+        """Log-probability of rows `x [B, D]`, or of `(x, context)`: `[B]`, nats."""
+        if isinstance(x, (tuple, list)):
+            x, context = x
+        return self.layer(x, context=context, training=training)
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """Log-probabilities of a batch."""
+        x, context, _ = _unpack(data)
+        return self.flow.log_prob(x, context=context)
+
+    def losses_of(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
+        """Negative log-likelihoods of the rows of a batch, and their weights.
 
         With `training`, batch norm uses the statistics of the batch, and otherwise those that are stored.
         """
-        x, context, weight = _unpack(data)
+        x, context, weights = _unpack(data)
         parts = self._halves(x, context) if training else [(x, context)]
-        nll = -tf.concat([self(*part, training=training) for part in parts], axis=0)
-        weight = tf.ones_like(nll) if weight is None else tf.cast(weight, nll.dtype)
-        total = tf.reduce_sum(weight)
-        # A row of weight zero (padding) must not count, whatever its value: 0 * inf would be NaN.
-        return tf.reduce_sum(tf.where(weight > 0, nll * weight, 0.0)) / total, total
+        nll = -tf.concat([self.flow.log_prob(x, context=c, training=training) for x, c in parts], axis=0)
+        return nll, tf.ones_like(nll) if weights is None else tf.reshape(tf.cast(weights, nll.dtype), tf.shape(nll))
+
+    def get_config(self) -> dict[str, Any]:
+        """What Keras writes beside the weights, with the recipe of the flow."""
+        return {"flow": recipe_of(self.flow), "entropy": self.entropy, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "FlowModel":
+        """The model again."""
+        return cls(make_again(config["flow"]), config["entropy"], config["name"])
 
     def _halves(self, x: tf.Tensor, context: tf.Tensor | None) -> list[tuple[tf.Tensor, tf.Tensor | None]]:
         """The batch in two halves, which two cores work on side by side: benchmarks/README.md has what that saves.
@@ -142,13 +208,56 @@ class FlowModel(TrainedFlow):
         cuts = (slice(rows // 2), slice(rows // 2, None))
         return [(x[cut], None if context is None else context[cut]) for cut in cuts]
 
-    def logs(self) -> dict[str, tf.Tensor]:
-        """NLL, and the gap where the entropy is known."""
-        logs = super().logs()
-        return logs if self.entropy is None else logs | {"gap": logs["nll"] - self.entropy}
+
+class _Gap(tf.keras.metrics.Metric):
+    """The mean loss above its floor; it has no state of its own."""
+
+    def __init__(self, mean: tf.keras.metrics.Mean, entropy: float) -> None:
+        super().__init__(name="gap")
+        self._mean_loss, self._entropy = mean, entropy
+
+    def update_state(self, *args: Any, **kwargs: Any) -> None:
+        """The mean is told."""
+
+    def reset_state(self) -> None:
+        """The mean is reset."""
+
+    def result(self) -> tf.Tensor:
+        """Nats."""
+        return self._mean_loss.result() - self._entropy
 
 
 def _unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
-    """`x`, context and weight of a batch; None for what is not there, or has no columns."""
-    x, context, weight = (*(data if isinstance(data, tuple) else (data,)), None, None)[:3]
-    return x, None if context is None or context.shape[-1] == 0 else context, weight
+    """`x`, context and weights of a batch; None for what is not there, or has no columns."""
+    x, context, weights = (*(data if isinstance(data, tuple) else (data,)), None, None)[:3]
+    if isinstance(x, (tuple, list)):  # Keras' x is (x, context)
+        x, context = (*x, context)[:2]
+    return x, None if context is None or context.shape[-1] == 0 else context, weights
+
+
+def _weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """A row of weight zero (padding) does not count, whatever its loss: 0 * inf would be NaN."""
+    return tf.reduce_sum(tf.where(weights > 0, losses * weights, 0.0))
+
+
+def _devices() -> int:
+    context = tf.distribute.get_replica_context()
+    return 1 if context is None else context.num_replicas_in_sync
+
+
+def _over_devices(number: tf.Tensor) -> tf.Tensor:
+    """The sum of a number over all devices, which add their gradients up."""
+    if _devices() == 1:
+        return number
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, number)
+
+
+def _scaled(optimizer: Any, loss: tf.Tensor) -> tf.Tensor:
+    """The loss as an optimizer wants it: one for half precision scales it, in either Keras by another method."""
+    scale = getattr(optimizer, "scale_loss", None) or getattr(optimizer, "get_scaled_loss", None)
+    return loss if scale is None else scale(loss)
+
+
+def _unscaled(optimizer: Any, gradients: list) -> list:
+    unscale = getattr(optimizer, "get_unscaled_gradients", None)
+    return gradients if unscale is None else unscale(gradients)

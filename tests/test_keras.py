@@ -1,0 +1,255 @@
+"""What Keras offers around weights, through Keras' own calls: test_processes.py runs this file again under tf_keras."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import make_small, scramble
+
+import tfp_flows as tff
+
+KERAS_3 = hasattr(tf.keras, "Variable")
+ROWS = tff.datasets.gaussian().sample(200, seed=0)
+CONTEXT = np.linspace(-1.0, 1.0, 200, dtype="float32")[:, None]
+
+
+def build(seed: int = 0, **options) -> tff.FlowModel:
+    flow = scramble(make_small("maf", 2, **({"batch_norm": False} | options)), 0.05, seed)
+    model = tff.FlowModel(flow)
+    model.compile(tf.keras.optimizers.Adam(1e-2), jit_compile=False)
+    return model
+
+
+def scores(model: tff.FlowModel) -> np.ndarray:
+    return model.flow.log_prob(ROWS).numpy()
+
+
+class Spoil(tf.keras.callbacks.Callback):
+    """Makes every epoch after the first worse than the one before."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for v in self.model.flow.trainable_variables:
+            v.assign_add(3.0 * epoch * tf.ones_like(v))
+
+
+def test_keras_counts_the_variables():
+    model = build()
+    assert len(model.weights) == len(model.flow.variables)
+    assert len(model.trainable_variables) == len(model.flow.trainable_variables)
+    assert model.count_params() == sum(v.shape.num_elements() for v in model.flow.variables)
+    lines = []
+    model.summary(print_fn=lambda line, **_: lines.append(line))
+    assert f"{model.count_params():,}" in "\n".join(lines)
+
+
+def test_get_and_set_weights():
+    model, other = build(), build(seed=1)
+    other.set_weights(model.get_weights())
+    np.testing.assert_array_equal(scores(other), scores(model))
+
+
+@pytest.mark.parametrize("name", ["x.weights.h5", "x.keras", "checkpoint"])
+def test_weight_files(name, tmp_path):
+    model, other = build(), build(seed=1)
+    if name == "checkpoint":
+        path = tf.train.Checkpoint(model=model).write(str(tmp_path / name))
+        tf.train.Checkpoint(model=other).read(path)
+    elif name == "x.keras":
+        model.save(tmp_path / name)
+        other = tf.keras.models.load_model(tmp_path / name)
+        assert isinstance(other, tff.FlowModel)
+    else:
+        model.save_weights(tmp_path / name)
+        other.load_weights(tmp_path / name)
+    np.testing.assert_array_equal(scores(other), scores(model))
+
+
+def test_weights_of_another_flow_are_refused(tmp_path):
+    build().save_weights(tmp_path / "x.weights.h5")
+    other = build(seed=1, hidden_units=(9, 9))
+    before = scores(other)
+    with pytest.raises(ValueError, match=r"must be|shape|expected"):
+        other.load_weights(tmp_path / "x.weights.h5")
+    np.testing.assert_array_equal(scores(other), before)
+
+
+@pytest.mark.parametrize("weights_only", [True, False])
+def test_model_checkpoint(weights_only, tmp_path):
+    model = build()
+    path = str(tmp_path / ("best.weights.h5" if weights_only else "best.keras"))
+    keep = tf.keras.callbacks.ModelCheckpoint(
+        path, monitor="val_nll", save_best_only=True, save_weights_only=weights_only
+    )
+    history = model.fit(ROWS, validation_split=0.5, epochs=3, callbacks=[Spoil(), keep], verbose=0).history["val_nll"]
+    assert np.argmin(history) == 0
+    other = build(seed=1)
+    if weights_only:
+        other.load_weights(path)
+    else:
+        other = tf.keras.models.load_model(path)
+    assert -np.mean(other.flow.log_prob(ROWS[100:])) == pytest.approx(history[0], abs=1e-4)
+
+
+def test_early_stopping_restores_the_best_weights_without_mode():
+    model = build()
+    stop = tf.keras.callbacks.EarlyStopping("val_nll", patience=2, restore_best_weights=True)
+    history = model.fit(ROWS, validation_split=0.5, epochs=9, callbacks=[Spoil(), stop], verbose=0).history["val_nll"]
+    assert len(history) == 3
+    assert -np.mean(model.flow.log_prob(ROWS[100:])) == pytest.approx(min(history), abs=1e-4)
+
+
+@pytest.mark.parametrize("monitor", ["val_nll", "gap"])
+def test_the_rate_falls_without_mode(monitor):
+    model = tff.FlowModel(scramble(make_small("nice", 2)), entropy=0.0)
+    model.compile(tf.keras.optimizers.SGD(0.1), jit_compile=False)
+    fall = tf.keras.callbacks.ReduceLROnPlateau(monitor, factor=0.5, patience=1)
+    model.fit(ROWS, validation_split=0.5, epochs=4, callbacks=[Spoil(), fall], verbose=0)
+    assert float(np.asarray(model.optimizer.learning_rate)) < 0.1
+
+
+def test_backup_and_restore(tmp_path):
+    class Stop(tf.keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def backup() -> list:
+        return [tf.keras.callbacks.BackupAndRestore(str(tmp_path / "backup"))]
+
+    straight, model, again = build(), build(), build(seed=1)
+    options = {"epochs": 4, "batch_size": 50, "shuffle": False, "verbose": 0}
+    straight.fit(ROWS, **options)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(ROWS, callbacks=[*backup(), Stop()], **options)
+    history = again.fit(ROWS, callbacks=backup(), **options)
+    assert history.epoch == [2, 3]
+    np.testing.assert_allclose(scores(again), scores(straight), rtol=1e-5)
+
+
+def test_a_frozen_model_does_not_train():
+    model = build()
+    model.trainable = False
+    model.compile(tf.keras.optimizers.Adam(1e-2), jit_compile=False)
+    before = scores(model)
+    assert model.trainable_variables == []
+    model.fit(ROWS, epochs=1, verbose=0)
+    np.testing.assert_array_equal(scores(model), before)
+    model.trainable = True
+    assert len(model.trainable_variables) == len(model.flow.trainable_variables)
+
+
+def test_a_scaled_loss_makes_the_same_step():
+    models = [build(), build()]
+    wrap = tf.keras.optimizers.LossScaleOptimizer if KERAS_3 else tf.keras.mixed_precision.LossScaleOptimizer
+    for model, optimizer in zip(models, (lambda o: o, wrap), strict=True):
+        model.compile(optimizer(tf.keras.optimizers.SGD(1e-2)), jit_compile=False)
+        model.fit(ROWS, batch_size=200, epochs=1, verbose=0)
+    assert np.any(scores(models[0]) != scores(build()))
+    np.testing.assert_allclose(scores(models[1]), scores(models[0]), rtol=1e-5, atol=1e-5)
+
+
+def test_a_policy_of_half_precision_leaves_the_flow_as_it_is():
+    tf.keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = build()
+        np.testing.assert_allclose(model.predict(ROWS, verbose=0), scores(model), rtol=1e-5)
+        model.fit(ROWS, epochs=1, verbose=0)
+    finally:
+        tf.keras.mixed_precision.set_global_policy("float32")
+    assert np.isfinite(scores(model)).all()
+
+
+def test_predict_and_evaluate_with_context_and_weights():
+    flow = scramble(make_small("maf", 2, context_size=1, batch_norm=False))
+    model = tff.FlowModel(flow)
+    model.compile("adam", jit_compile=False)
+    log_prob = flow.log_prob(ROWS, context=CONTEXT).numpy()
+    np.testing.assert_allclose(model.predict((ROWS, CONTEXT), verbose=0), log_prob, rtol=1e-5)
+    np.testing.assert_allclose(model((ROWS, CONTEXT)), log_prob, rtol=1e-5)
+    weights = np.linspace(0.0, 3.0, 200, dtype="float32")
+    nll = model.evaluate(ROWS, CONTEXT, sample_weight=weights, batch_size=64, verbose=0, return_dict=True)["nll"]
+    assert nll == pytest.approx(-np.average(log_prob, weights=weights), rel=1e-5)
+    model.fit((ROWS, CONTEXT), epochs=1, verbose=0)
+    model.fit(ROWS, CONTEXT, sample_weight=weights, epochs=1, verbose=0)
+    assert np.any(flow.log_prob(ROWS, context=CONTEXT).numpy() != log_prob)
+
+
+def test_a_batch_of_weight_zero_counts_nothing():
+    model = build()
+    weights = np.repeat([0.0, 1.0], 100).astype("float32")
+    history = model.fit(ROWS, sample_weight=weights, batch_size=100, shuffle=False, epochs=1, verbose=0).history
+    assert np.isfinite(history["nll"][0])
+    assert np.isfinite(scores(model)).all()
+
+
+@pytest.mark.parametrize("option", ["loss", "metrics", "weighted_metrics", "loss_weights"])
+def test_a_loss_that_would_not_be_used_is_refused(option):
+    with pytest.raises(tff.InputError, match=f"{option} cannot be chosen"):
+        build().compile("adam", **{option: ["mse"]})
+
+
+def test_an_unknown_option_is_refused():
+    with pytest.raises(tff.InputError, match="compile takes an optimizer"):
+        build().compile("adam", speed="high")
+
+
+# A flow inside a model of one's own.
+
+
+class Encoded(tf.keras.Model):
+    """A network whose output is the context."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = tf.keras.layers.Dense(3)
+        self.density = tff.FlowLayer(make_small("maf", 2, context_size=3, batch_norm=False))
+
+    def call(self, inputs):
+        x, seen = inputs
+        return self.density.add_nll(x, context=self.encoder(seen))
+
+
+def functional() -> tf.keras.Model:
+    x, seen = tf.keras.Input([2]), tf.keras.Input([1])
+    layer = tff.FlowLayer(make_small("maf", 2, context_size=3, batch_norm=False))
+    model = tf.keras.Model([x, seen], layer(x, context=tf.keras.layers.Dense(3, name="encoder")(seen)))
+    model.density = layer
+    return model
+
+
+@pytest.mark.parametrize("make", [Encoded, functional])
+def test_a_flow_in_a_model_trains_with_it(make, tmp_path):
+    def compiled() -> tf.keras.Model:
+        model = make()
+        loss = None if make is Encoded else lambda _, log_prob: -log_prob
+        model.compile(tf.keras.optimizers.Adam(1e-2), loss=loss, jit_compile=False)
+        model([ROWS, CONTEXT])
+        return model
+
+    model = compiled()
+    flow = model.density.flow
+    before = [v.numpy() for v in flow.trainable_variables]
+    history = model.fit([ROWS, CONTEXT], np.zeros(200), epochs=5, verbose=0).history["loss"]
+    assert history[-1] < history[0]
+    assert all(np.any(v.numpy() != b) for v, b in zip(flow.trainable_variables, before, strict=True))
+    assert len(model.trainable_variables) == len(flow.trainable_variables) + 2
+    assert model.count_params() == sum(v.shape.num_elements() for v in flow.variables) + 6
+    model.save_weights(tmp_path / "x.weights.h5")
+    other = compiled()
+    other.load_weights(tmp_path / "x.weights.h5")
+    np.testing.assert_array_equal(other([ROWS, CONTEXT]), model([ROWS, CONTEXT]))
+    model.density.trainable = False
+    assert len(model.trainable_variables) == 2
+
+
+def test_a_functional_model_is_saved_whole(tmp_path):
+    model = functional()
+    scramble(model.density.flow)
+    model.save(tmp_path / "x.keras")
+    other = tf.keras.models.load_model(tmp_path / "x.keras")
+    np.testing.assert_array_equal(other([ROWS, CONTEXT]), model([ROWS, CONTEXT]))
+
+
+def test_a_layer_samples_encodes_and_decodes():
+    layer = tff.FlowLayer(scramble(make_small("real_nvp", 2, batch_norm=False)))
+    np.testing.assert_array_equal(layer.sample(4, seed=0), layer.flow.sample(4, seed=0))
+    np.testing.assert_allclose(layer.decode(layer.encode(ROWS)), ROWS, atol=1e-4)

@@ -1,0 +1,235 @@
+"""How an object of this package was made, as plain data, and the same object made again from it.
+
+A recipe names classes and holds their arguments; it never holds code. The classes that it may name are those below
+`Recorded`, and the bijectors of TFP.
+"""
+
+import contextlib
+import contextvars
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.arrays import assign_arrays, whole_arrays
+from tfp_flows.errors import InputError
+
+__all__ = ["Recorded", "at_most", "make_again", "recipe_of", "spend"]
+
+_CLASSES: dict[str, type] = {}
+_PLAIN = (bool, int, float, str, type(None))
+
+
+class Recorded:
+    """Mixin: remembers the arguments that an object was made with, so that it can be copied, pickled and saved.
+
+    What it says of equality is identity. TFP's cache is shared by all bijectors and keyed by equality: two layers of
+    equal arguments and other weights would return each other's results.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _CLASSES[_name_of(cls)] = cls
+        if issubclass(cls, tf.Module):  # what an object was made with is no part of it
+            cls._TF_MODULE_IGNORED_PROPERTIES = cls._TF_MODULE_IGNORED_PROPERTIES | {"_made_with"}
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Makes the object, and notes the arguments."""
+        made = super().__new__(cls)
+        Recorded.remember(made, args, kwargs)
+        return made
+
+    def remember(self, args: tuple, kwargs: dict[str, Any]) -> None:
+        """Notes the arguments: for a class whose `__new__` does not come by here."""
+        self.__dict__["_made_with"] = args, kwargs  # not by setattr: TensorFlow would track what is in there
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """The arguments, by name."""
+        args, kwargs = self._made_with
+        bound = inspect.signature(type(self).__init__).bind(self, *args, **kwargs).arguments
+        bound.pop("self")
+        return {**{k: v for k, v in bound.items() if k != "kwargs"}, **bound.get("kwargs", {})}
+
+    def copy(self, **changes: Any) -> Any:
+        """The same again, with variables of its own that have the same values; or with other arguments.
+
+        With other arguments, those variables keep their values that have the same name and shape in both.
+        """
+        if not changes:
+            return _revived(*_taken_apart(self))
+        other = type(self)(**{**self.made_with, **changes})
+        mine = {name.removeprefix(f"{self.name}/"): value for name, value in whole_arrays(self).items()}
+        theirs = whole_arrays(other)
+        for name, start in theirs.items():
+            value = mine.get(name.removeprefix(f"{other.name}/"), start)
+            theirs[name] = value if value.shape == start.shape else start
+        assign_arrays(other, theirs, "a copy")
+        return other
+
+    def __copy__(self) -> Any:
+        """Another object with the very same variables, as Python means it; `copy` and `copy.deepcopy` make new ones."""
+        alias = object.__new__(type(self))
+        alias.__dict__.update(self.__dict__)
+        return alias
+
+    def __reduce__(self) -> tuple:
+        return _revived, _taken_apart(self)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple:
+        return self.__reduce__()
+
+
+def _taken_apart(made: Any) -> tuple[dict, dict[str, np.ndarray]]:
+    return recipe_of(made), whole_arrays(made)
+
+
+def _revived(recipe: dict, arrays: dict[str, np.ndarray]) -> Any:
+    made = make_again(recipe)
+    assign_arrays(made, arrays, "a copy")
+    return made
+
+
+def _name_of(cls: type) -> str:
+    ours = cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+    return cls.__name__ if ours else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def recipe_of(made: Any) -> dict:
+    """The recipe of a `Recorded` object, in types that JSON has.
+
+    An object that occurs twice is written once: a network that two layers share is shared again.
+
+    Raises:
+      InputError: if an argument is nothing that can be written down, such as a function.
+    """
+    return _encoded(made, type(made).__name__, {})
+
+
+def _encoded(value: Any, where: str, known: dict[int, int]) -> Any:
+    if isinstance(value, np.random.Generator):  # it made the values that variables start from: they are saved
+        return None
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_encoded(item, where, known) for item in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {"dict": {key: _encoded(item, where, known) for key, item in value.items()}}
+    if isinstance(value, type) and _constructor_name(value):
+        return {"class": _constructor_name(value)}
+    if isinstance(value, tf.Variable):
+        if id(value) in known:
+            return {"again": known[id(value)]}
+        known[id(value)] = len(known)
+        facts = {"shape": value.shape.as_list(), "dtype": value.dtype.name, "trainable": value.trainable}
+        return {"variable": facts | {"name": value.name.removesuffix(":0")}}
+    if isinstance(value, np.ndarray) or (tf.is_tensor(value) and hasattr(value, "numpy")):
+        array = np.asarray(value)
+        if array.dtype.kind in "biuf":
+            return {"array": array.tolist(), "dtype": array.dtype.name}
+    return _encoded_object(value, where, known)
+
+
+def _encoded_object(value: Any, where: str, known: dict[int, int]) -> dict:
+    name = _constructor_name(type(value))
+    if name is None or (getattr(value, "parameters", {}) is None and not isinstance(value, Recorded)):
+        raise InputError(
+            f"{where} is a {type(value).__name__}, which cannot be written down: the weights alone can be saved, and "
+            "read by tff.load(folder, into=flow)."
+        )
+    if id(value) in known:
+        return {"again": known[id(value)]}
+    known[id(value)] = len(known)
+    arguments = value.made_with if isinstance(value, Recorded) else _given(value)
+    return {"make": name, "with": {k: _encoded(v, f"{where}, {k}", known) for k, v in arguments.items()}}
+
+
+def _given(bijector: tfp.bijectors.Bijector) -> dict[str, Any]:
+    """The arguments of a bijector of TFP that are not its defaults."""
+    known = inspect.signature(type(bijector).__init__).parameters
+    return {
+        name: value
+        for name, value in bijector.parameters.items()
+        if name in known and name != "parameters" and value is not known[name].default
+    }
+
+
+def _constructor_name(cls: type) -> str | None:
+    if issubclass(cls, Recorded):
+        return _name_of(cls)
+    name = cls.__name__.strip("_")  # of some bijectors, TFP makes a private class
+    is_theirs = issubclass(cls, tfp.bijectors.Bijector) and cls.__module__.startswith("tensorflow_probability.")
+    return f"tfb.{name}" if is_theirs and hasattr(tfp.bijectors, name) else None
+
+
+def _constructor(name: Any) -> type:
+    if isinstance(name, str) and name.startswith("tfb."):
+        found = getattr(tfp.bijectors, name.removeprefix("tfb."), None)
+        if isinstance(found, type) and issubclass(found, tfp.bijectors.Bijector):
+            return found
+    elif isinstance(name, str) and name in _CLASSES:
+        return _CLASSES[name]
+    raise InputError(f"a recipe may name the layers and networks that there are; got {name!r}.")
+
+
+def make_again(recipe: dict) -> Any:
+    """The object of a recipe; its variables have the values that they start with, or zeros."""
+    return _made(recipe, [])
+
+
+def _made(data: Any, known: list) -> Any:
+    if isinstance(data, _PLAIN):
+        return data
+    if isinstance(data, list):
+        return [_made(item, known) for item in data]
+    if "dict" in data:
+        return {key: _made(item, known) for key, item in data["dict"].items()}
+    if "class" in data:
+        return _constructor(data["class"])
+    if "array" in data:
+        return np.asarray(data["array"], np.dtype(data["dtype"]))
+    if "variable" in data:
+        facts = data["variable"]
+        spend(int(np.prod(facts["shape"])))
+        zeros = np.zeros(facts["shape"], facts["dtype"])
+        known.append(tf.Variable(zeros, trainable=facts["trainable"], name=facts["name"]))
+        return known[-1]
+    if "again" in data:
+        return known[data["again"]]
+    make = _constructor(data["make"])
+    place = len(known)
+    known.append(None)
+    known[place] = make(**{k: _made(v, known) for k, v in data["with"].items()})
+    return known[place]
+
+
+# A recipe that was edited may ask for more memory than there is: what it may make is bounded by what was saved.
+
+_left: contextvars.ContextVar[list[int] | None] = contextvars.ContextVar("left", default=None)
+
+
+@contextlib.contextmanager
+def at_most(numbers: int) -> Iterator[None]:
+    """Inside, constructors may make arrays of so many numbers in all: `spend` refuses what goes beyond."""
+    token = _left.set([numbers])
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+def spend(numbers: int) -> None:
+    """To be called before so many numbers are made; `InputError` if that is more than `at_most` allows."""
+    left = _left.get()
+    if left is not None:
+        left[0] -= numbers
+        if left[0] < 0:
+            raise InputError("the recipe asks for more numbers than were saved with it.")

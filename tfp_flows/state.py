@@ -1,0 +1,309 @@
+"""A flow on disk: one file in a folder, with its recipe, its arrays and a hash that ties them together.
+
+```
+FOLDER/flow.npz          an uncompressed zip archive; np.load opens it
+    flow.json            format, recipe, columns, versions of what wrote it, sha256
+    NAME.npy             an array each, whole kernels [N, M] whatever layout they have in memory
+```
+
+Nothing is pickled, and nothing that is read can run code. What is read is looked at before it is believed: sizes before
+anything of that size is made, the hash before a network is built. Version 0.1 wrote `config.json` and `weights.npz`;
+such a folder is read for ever.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_flows
+from tfp_flows.arrays import assign_arrays, entries_of, whole_arrays
+from tfp_flows.atomic import atomic_path
+from tfp_flows.errors import InputError
+from tfp_flows.recipe import at_most, make_again, recipe_of
+
+__all__ = ["State", "make_from", "put_into", "read_json", "read_state", "restored", "save_state", "update_json"]
+
+FORMAT = 1
+FILE, HEADER = "flow.npz", "flow.json"
+CONFIG_0_1, WEIGHTS_0_1 = "config.json", "weights.npz"
+
+# What building from a recipe raises where somebody has put a wrong type, name or number into it.
+_ODD_RECIPE = (
+    TypeError,
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+)
+
+
+class State(NamedTuple):
+    """What a folder holds of a flow."""
+
+    origin: str  # what errors call it
+    recipe: dict | None  # None for a flow whose layers cannot be written down
+    arrays: dict[str, np.ndarray]
+    columns: list[str] | None = None
+    context_columns: list[str] | None = None
+    config_0_1: dict | None = None  # in place of a recipe, version 0.1 had arguments for `make`
+
+
+def save_state(folder: str | os.PathLike, flow: Any) -> None:
+    """Writes a flow's file, in one step; `InputError` if it cannot be written, or a value is not finite."""
+    folder = Path(folder)
+    arrays = whole_arrays(flow)
+    _check_finite(arrays, flow.name)
+    header = {
+        "format": FORMAT,
+        "recipe": _recipe_or_none(flow),  # without one, load asks for a flow to read the arrays into
+        "columns": None if flow.columns is None else list(flow.columns),
+        "context_columns": None if flow.context_columns is None else list(flow.context_columns),
+        "versions": _versions(),
+    }
+    header["sha256"] = _hash_of(header, arrays)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be made: {error.strerror}.") from error
+    with atomic_path(folder / FILE, force=True) as scratch, zipfile.ZipFile(scratch, "w", zipfile.ZIP_STORED) as file:
+        file.writestr(HEADER, json.dumps(header, indent=1))
+        for name, array in arrays.items():
+            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+    (folder / WEIGHTS_0_1).unlink(missing_ok=True)  # it would be another flow's
+
+
+def read_state(folder: str | os.PathLike) -> State:
+    """What `save_state` wrote, or version 0.1; `InputError` in one sentence for anything else."""
+    folder = Path(folder)
+    if (folder / FILE).is_file() or not (folder / WEIGHTS_0_1).is_file():
+        return _read_file(folder / FILE)
+    config = read_json(folder / CONFIG_0_1).get("flow")
+    if not isinstance(config, dict) or not isinstance(config.get("name"), str):
+        raise InputError(f"{folder / CONFIG_0_1} must have an object 'flow' with a 'name'.")
+    origin = str(folder / WEIGHTS_0_1)
+    with _open_archive(Path(origin)) as file:
+        arrays = {name.removesuffix(".npy"): _read_array(file, name, origin) for name in file.namelist()}
+    _check_finite(arrays, origin)
+    return State(origin, None, arrays, config_0_1=config)
+
+
+def restored(state: State, build: Any) -> Any:
+    """The flow of a state. `build()` makes it, with whatever values; it may make no more numbers than were saved."""
+    numbers = sum(array.size for array in state.arrays.values())
+    try:
+        with at_most(2 * numbers + 10_000):  # masks leave out some of the numbers that are counted
+            flow = build()
+    except InputError as error:
+        raise InputError(f"{state.origin}: {error}") from error
+    except _ODD_RECIPE as error:
+        raise InputError(f"{state.origin} has a recipe that nothing can be built from: {_short(error)}.") from error
+    put_into(flow, state)
+    return flow
+
+
+def put_into(flow: Any, state: State) -> None:
+    """Gives a flow the arrays and the names of columns of a state; `InputError` if it is another flow's."""
+    arrays = state.arrays
+    if state.config_0_1 is not None:
+        arrays = _as_whole_arrays(flow, state)
+    elif state.recipe is not None:
+        mine = _recipe_or_none(flow)
+        if mine is not None and _without_starts(mine) != _without_starts(state.recipe):
+            raise InputError(f"{state.origin} belongs to a flow with other layers or options than this one.")
+    else:
+        arrays = _renamed(arrays, list(entries_of(flow)))
+    assign_arrays(flow, arrays, state.origin)
+    flow.columns, flow.context_columns = state.columns, state.context_columns
+
+
+def _renamed(arrays: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
+    """Arrays by the names that they have here: Keras counts its layers, and calls the next network's dense_2."""
+    plain = [[re.sub(r"_\d+(?=/|$)", "", name) for name in either] for either in (arrays, names)]
+    return dict(zip(names, arrays.values(), strict=True)) if plain[0] == plain[1] else arrays
+
+
+def make_from(recipe: dict | None) -> Any:
+    """The flow of a recipe, before it gets its arrays."""
+    if recipe is None:
+        raise InputError(
+            "the layers of this flow could not be written down: build the flow again, and read its arrays with "
+            "tff.load(folder, into=flow)."
+        )
+    return make_again(recipe)
+
+
+def _recipe_or_none(flow: Any) -> dict | None:
+    """The recipe as it is once it was written and read; None where an argument cannot be written down."""
+    try:
+        return json.loads(json.dumps(recipe_of(flow)))
+    except InputError:
+        return None
+
+
+def _without_starts(recipe: Any) -> Any:
+    """A recipe without what only says where the variables start, and what things are called."""
+    if isinstance(recipe, list):
+        return [_without_starts(item) for item in recipe]
+    if not isinstance(recipe, dict):
+        return recipe
+    dropped = {"seed", "rng", "config", "columns", "context_columns"}
+    return {key: _without_starts(item) for key, item in recipe.items() if key not in dropped}
+
+
+# The archive.
+
+
+def _read_file(path: Path) -> State:
+    origin = str(path)
+    with _open_archive(path) as file:
+        if HEADER not in file.namelist():
+            raise InputError(f"{origin} holds no {HEADER}; expected a file that flow.save wrote.")
+        header = _parsed(file.read(HEADER), f"{origin}, {HEADER}")
+        _check_header(header, origin)
+        names = [name for name in file.namelist() if name != HEADER]
+        arrays = {name.removesuffix(".npy"): _read_array(file, name, origin) for name in names}
+    claimed = header.pop("sha256")
+    if claimed != _hash_of(header, arrays):
+        raise InputError(f"{origin} was changed after it was written: its recipe and arrays are not those of its hash.")
+    _check_finite(arrays, origin)
+    return State(origin, header["recipe"], arrays, header["columns"], header["context_columns"])
+
+
+def _check_header(header: dict, origin: str) -> None:
+    version = header.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        wrote = (header.get("versions") or {}).get("tfp_flows", "a later version")
+        raise InputError(
+            f"{origin} has format {version}, of tfp_flows {wrote}; this is tfp_flows {tfp_flows.__version__}, "
+            f"which reads formats up to {FORMAT}."
+        )
+    missing = {"format", "recipe", "columns", "context_columns", "versions", "sha256"} - set(header)
+    if version != FORMAT or missing or not isinstance(header["recipe"], dict | None):
+        raise InputError(f"{origin}, {HEADER} is no header of format {FORMAT}; expected a file that flow.save wrote.")
+
+
+@contextlib.contextmanager
+def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip archive, none of whose members is larger than the file."""
+    if not path.is_file():
+        raise InputError(f"{path.parent} holds no run: {path.name} is missing.")
+    try:
+        size = path.stat().st_size
+        with zipfile.ZipFile(path) as file:
+            members = file.infolist()
+            if any(m.compress_type != zipfile.ZIP_STORED for m in members) or sum(m.file_size for m in members) > size:
+                raise InputError(f"{path} cannot be read: its members are compressed, or larger than the file.")
+            if len({m.filename for m in members}) < len(members):
+                raise InputError(f"{path} cannot be read: two of its members have one name.")
+            yield file
+    except InputError:
+        raise
+    except (ValueError, OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} cannot be read: it is no archive of plain arrays ({_short(error)}).") from error
+
+
+def _read_array(file: zipfile.ZipFile, name: str, origin: str) -> np.ndarray:
+    """A member as an array; its header is held against its size before the array is made."""
+    with contextlib.suppress(SyntaxError, TypeError):  # what NumPy's reader of headers raises, besides ValueError
+        stream = io.BytesIO(file.read(name))
+        version = np.lib.format.read_magic(stream)
+        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        if version in readers:
+            shape, fortran, dtype = readers[version](stream)
+            left = len(stream.getbuffer()) - stream.tell()
+            if dtype.kind in "biuf" and math.prod(shape) * dtype.itemsize == left:
+                array = np.frombuffer(stream.getbuffer(), dtype, offset=stream.tell())
+                return array.reshape(shape, order="F" if fortran else "C").copy()
+    raise InputError(f"{origin} cannot be read: {name} is no plain array of numbers.")
+
+
+def _hash_of(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """Of everything but the hash itself: neither recipe nor arrays can be exchanged alone."""
+    total = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        total.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()
+
+
+def _check_finite(arrays: Mapping[str, np.ndarray], origin: str) -> None:
+    for name, value in arrays.items():
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise InputError(f"{origin}: {name} holds {value[~np.isfinite(value)][0]}; expected finite numbers.")
+
+
+# What version 0.1 wrote.
+
+
+def _as_whole_arrays(flow: Any, state: State) -> dict[str, np.ndarray]:
+    """Kernels were saved in the stripes that they had in memory; a context was not standardised."""
+    arrays, whole = dict(state.arrays), {}
+    for name, entry in entries_of(flow).items():
+        if not isinstance(entry.source, tf.Variable):
+            stripes = [arrays.pop(f"{name}{i}") for i in range(len(arrays)) if f"{name}{i}" in arrays]
+            try:
+                whole[name] = entry.source.joined_as_0_1(stripes)
+            except ValueError as error:
+                raise InputError(f"{state.origin}: {name} has another shape than its {CONFIG_0_1} says.") from error
+        elif name in arrays:
+            value = arrays.pop(name)
+            whole[name] = value.astype(entry.dtype) if "standardize/" in name else value  # float32 in 0.1
+        elif name.startswith("context/"):
+            whole[name] = entry.read()
+    return whole | arrays
+
+
+# JSON beside it.
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from disk; `InputError` if there is none."""
+    try:
+        return _parsed(path.read_bytes(), str(path))
+    except FileNotFoundError as error:
+        raise InputError(f"{path.parent} holds no run: {path.name} is missing.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def update_json(path: Path, **entries: Any) -> None:
+    """Sets entries of a JSON object on disk, whole or not at all."""
+    known = read_json(path) if path.exists() else {}
+    # default: TensorFlow wraps the dictionaries of a module; from Python 3.13 on, json does not know them as such
+    with atomic_path(path, force=True) as scratch:
+        scratch.write_text(json.dumps(known | entries, indent=2, default=dict) + "\n", encoding="utf-8")
+
+
+def _parsed(text: bytes, origin: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{origin} cannot be read: {_short(error)}.") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{origin} must hold a JSON object; got {type(found).__name__}.")
+    return found
+
+
+def _short(error: BaseException) -> str:
+    return str(error).strip().rstrip(".").splitlines()[0][:150] if str(error).strip() else type(error).__name__
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what the arrays were made with."""
+    return {"tfp_flows": tfp_flows.__version__, "tensorflow": tf.__version__, "tensorflow_probability": tfp.__version__}

@@ -1,0 +1,112 @@
+"""FlowLayer: a flow as a Keras layer, of whichever Keras TensorFlow has, for models of the user's own."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.arrays import assign_arrays, entries_of, whole_arrays
+from tfp_flows.flow import Flow
+from tfp_flows.recipe import make_again, recipe_of
+
+__all__ = ["FlowLayer"]
+
+
+@tf.keras.utils.register_keras_serializable("tfp_flows")
+class FlowLayer(tf.keras.layers.Layer):
+    """A flow inside a Keras model: its variables are trained, counted, frozen and saved with those of the model.
+
+    Keras 3 does not see the variables of a `tf.Module`: a flow that is merely an attribute of a model is not trained,
+    and no one is told. Called on rows, the layer gives their log-probabilities, which make a loss; `sample` and
+    `decode` are differentiable too. Weight files hold whole arrays by their names, as `flow.save` does.
+
+    Args:
+      flow: the flow.
+      **options: those of a Keras layer, such as name and trainable.
+
+    Shapes: `x [..., D]`, `context [..., C] -> log_prob [...]`, nats.
+
+    Example:
+
+    >>> import tensorflow as tf, tfp_flows as tff
+    >>> flow = tff.maf(event_size=2, context_size=4, num_layers=2, hidden_units=(16,), seed=0)
+    >>> x, seen = tf.keras.Input([2]), tf.keras.Input([10])
+    >>> context = tf.keras.layers.Dense(4)(seen)
+    >>> model = tf.keras.Model([x, seen], tff.FlowLayer(flow)(x, context=context))
+    >>> model.compile("adam", loss=lambda _, log_prob: -log_prob)
+    >>> model([tf.ones([5, 2]), tf.ones([5, 10])]).shape
+    TensorShape([5])
+    """
+
+    def __init__(self, flow: Flow, **options: Any) -> None:
+        super().__init__(**{"dtype": flow.dtype.name, "autocast": False, "name": flow.name, **options})
+        self.flow = flow
+        self.adopted = _adopted(flow.variables)
+        self.built = True  # all the variables of a flow exist from the start
+
+    def call(self, x: tf.Tensor, context: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
+        """Log-probability of rows `x [..., D]`, `[...]`, nats."""
+        return self.flow.log_prob(x, context=context, training=training)
+
+    def add_nll(self, x: tf.Tensor, context: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
+        """Adds `-mean{ log_prob(x[n] | c[n]) }` to the losses of the model, and returns the log-probabilities."""
+        log_prob = self(x, context=context, training=training)
+        self.add_loss(-tf.reduce_mean(log_prob))
+        return log_prob
+
+    def sample(self, *args: Any, **kwargs: Any) -> tf.Tensor:
+        """`flow.sample`: draws, differentiable in the weights and the context."""
+        return self.flow.sample(*args, **kwargs)
+
+    def encode(self, *args: Any, **kwargs: Any) -> tf.Tensor:
+        """`flow.encode`: the latents of rows."""
+        return self.flow.encode(*args, **kwargs)
+
+    def decode(self, *args: Any, **kwargs: Any) -> tf.Tensor:
+        """`flow.decode`: the rows of latents."""
+        return self.flow.decode(*args, **kwargs)
+
+    def compute_output_shape(self, x_shape: Any, context_shape: Any = None) -> tuple:
+        """Without the last dimension."""
+        return tuple(x_shape[:-1])
+
+    def save_own_variables(self, store: Any) -> None:
+        """What Keras calls to write weights: the flow's whole arrays, by their names."""
+        for name, array in whole_arrays(self.flow).items():
+            store[_key(name)] = array
+
+    def load_own_variables(self, store: Any) -> None:
+        """What Keras calls to read weights; `InputError` if they are another flow's."""
+        keys = {_key(name): name for name in entries_of(self.flow)}
+        arrays = {keys.get(key, key): np.asarray(store[key]) for key in store.keys()}  # noqa: SIM118, a store of Keras cannot be iterated over
+        assign_arrays(self.flow, arrays, f"the weights of {self.name}")
+
+    def get_config(self) -> dict[str, Any]:
+        """What Keras writes beside the weights, with the recipe of the flow."""
+        return {"flow": recipe_of(self.flow), "name": self.name, "trainable": self.trainable}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "FlowLayer":
+        """The layer again."""
+        return cls(make_again(config["flow"]), **{key: value for key, value in config.items() if key != "flow"})
+
+
+def _key(name: str) -> str:
+    return name.replace("/", ".")  # an HDF5 group takes a slash for a group inside
+
+
+def _adopted(variables: Any) -> list | None:
+    """The variables as Keras 3 knows them: new faces of the same values. tf_keras finds those of a module by itself."""
+    if not hasattr(tf.keras, "Variable"):
+        return None
+
+    class Adopted(tf.keras.Variable):
+        def __init__(self, variable: tf.Variable) -> None:
+            self._own = variable
+            name = _key(variable.name.removesuffix(":0"))
+            super().__init__(variable.numpy(), name=name, trainable=variable.trainable, autocast=False)
+
+        def _initialize(self, value: Any) -> None:
+            self._value = self._own
+
+    return [Adopted(variable) for variable in variables]
