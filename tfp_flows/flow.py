@@ -1,6 +1,7 @@
 """Flow: a chain of bijectors on a Gaussian, as a distribution with context."""
 
 import copy
+import functools
 import itertools
 import weakref
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors import BatchNorm, Standardize
 from tfp_flows.checks import check_sizes
 from tfp_flows.errors import InputError
+from tfp_flows.export import export_flow, exported_functions
 from tfp_flows.gaussian import Gaussian
 from tfp_flows.pieces import in_pieces
 from tfp_flows.recipe import Recorded
@@ -261,6 +263,32 @@ class Flow(tfd.TransformedDistribution, Recorded):
         """
         save_state(folder, self)
 
+    def export(self, folder: Any) -> None:
+        """Writes a SavedModel with the functions, and signatures, log_prob, sample, encode and decode.
+
+        ```
+        log_prob(x [N, D])     -> [N], nats            or log_prob(x, context [N, C])
+        sample(n, seed [2])    -> [n, D]               or sample(context [N, C], seed [2]) -> [N, D]
+        encode(x [N, D])       -> [N, D], latents      or encode(x, context)
+        decode(u [N, D])       -> [N, D]               or decode(u, context)
+        ```
+
+        N is any number of rows; n and seed are int32. `tf.saved_model.load(folder)` needs neither this package nor TFP;
+        `tf.saved_model.save(flow, folder)` writes the same without signatures.
+
+        Raises:
+          InputError: if the folder holds something else, or cannot be written.
+        """
+        export_flow(self, folder)
+
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
+        children = super()._trackable_children(save_type, **kwargs)
+        return children if save_type == "checkpoint" else children | self._exported
+
+    @functools.cached_property
+    def _exported(self) -> dict[str, Any]:
+        return exported_functions(self)
+
     @classmethod
     def _parameter_properties(cls, dtype: tf.DType, num_classes: int | None = None) -> dict:
         return {}
@@ -272,7 +300,8 @@ class Flow(tfd.TransformedDistribution, Recorded):
         return tf.constant([], tf.int32)
 
     @property
-    def _standardizes_first(self) -> bool:
+    def standardizes_first(self) -> bool:
+        """Whether the first layer is a `Standardize`, which takes float64 rows as they are."""
         return bool(self.layers) and isinstance(self.layers[0], Standardize)
 
     def _rows(self, value: Any) -> tf.Tensor:
@@ -281,7 +310,7 @@ class Flow(tfd.TransformedDistribution, Recorded):
         It is in the flow's dtype, or in float64 if a `Standardize` is there to take it.
         """
         value = _exact(value)
-        if value.dtype != tf.float64 or not self._standardizes_first:
+        if value.dtype != tf.float64 or not self.standardizes_first:
             value = tf.cast(value, self.dtype)
         value = tf.identity(value)
         if value.shape.rank == 0 or value.shape[-1] not in (None, self.event_size):
@@ -292,7 +321,7 @@ class Flow(tfd.TransformedDistribution, Recorded):
         """The latents of rows, and the log-determinant of the Jacobian of the map to them."""
         _, by_layer = self._split_kwargs(kwargs)
         chain, log_det = self.bijector, tf.zeros([], self.dtype)
-        if self._standardizes_first:
+        if self.standardizes_first:
             first, chain = self.layers[0], self._after_first
             x, log_det = first.standardized(x), -first._forward_log_det_jacobian(x)
         u = chain.inverse(x, **by_layer)

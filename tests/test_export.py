@@ -1,0 +1,77 @@
+"""A SavedModel of a flow, loaded where neither this package nor TFP can be imported."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import make_small, scramble
+
+import tfp_flows as tff
+
+PLAIN = """
+import sys
+sys.modules["tfp_flows"] = sys.modules["tensorflow_probability"] = None
+import numpy as np, tensorflow as tf
+loaded = tf.saved_model.load("{folder}")
+given = dict(np.load("{folder}/given.npz"))
+context = [given["context"]] if "context" in given else []
+seed = tf.constant([0, 7])
+found = dict(
+    log_prob=loaded.log_prob(given["x"], *context), wide=loaded.log_prob(given["x"].astype("float64"), *context),
+    encode=loaded.encode(given["x"], *context), decode=loaded.decode(given["u"], *context),
+    sample=loaded.sample(*(context or [tf.constant(5)]), seed),
+    few=loaded.log_prob(given["x"][:2], *(c[:2] for c in context)),
+)
+named = {{"context": tf.constant(context[0])}} if context else {{}}
+(found["signature"],) = loaded.signatures["log_prob"](x=tf.constant(given["x"]), **named).values()
+assert set(loaded.signatures) == {{"log_prob", "sample", "encode", "decode"}}
+np.savez("{folder}/found.npz", **found)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("maf", {"context_size": 2}),
+        ("nsf_coupling", {}),
+        pytest.param("iaf", {}, marks=pytest.mark.slow),
+        pytest.param("planar", {}, marks=pytest.mark.slow),
+        pytest.param("real_nvp", {"reversible": True, "batch_norm": False}, marks=pytest.mark.slow),
+    ],
+)
+def test_plain_tensorflow_loads_what_is_exported(name, options, tmp_path, rng):
+    flow = scramble(make_small(name, 3, **options))
+    x, u = rng.normal(size=(2, 5, 3)).astype("float32")
+    context = rng.normal(size=(5, 2)).astype("float32") if flow.context_size else None
+    kwargs = {} if context is None else {"context": context}
+    flow.export(tmp_path / "saved")
+    np.savez(tmp_path / "saved" / "given.npz", x=x, u=u, **kwargs)
+    code = PLAIN.format(folder=tmp_path / "saved")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = np.load(tmp_path / "saved" / "found.npz")
+    log_prob = flow.log_prob(x, **kwargs).numpy()
+    for key, expected in {
+        "log_prob": log_prob,
+        "wide": log_prob,
+        "few": log_prob[:2],
+        "signature": log_prob,
+        "encode": flow.encode(x, **kwargs),
+        "decode": flow.decode(u, **kwargs),
+        "sample": flow.sample(() if kwargs else 5, seed=7, **kwargs),
+    }.items():
+        np.testing.assert_allclose(found[key], expected, rtol=1e-6, atol=1e-6, err_msg=key)
+
+
+def test_saved_model_save_holds_the_functions(tmp_path, rng):
+    flow, x = scramble(make_small("nice", 2)), rng.normal(size=(3, 2))
+    tf.saved_model.save(flow, str(tmp_path))
+    np.testing.assert_allclose(tf.saved_model.load(str(tmp_path)).log_prob(x), flow.log_prob(x), rtol=1e-6)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("all of it")
+    with pytest.raises(tff.InputError, match="in use, and not by a SavedModel"):
+        make_small("nice", 2).export(tmp_path)
