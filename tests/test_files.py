@@ -17,6 +17,7 @@ from tfp_flows.atomic import atomic_path
 from tfp_flows.datasets import as_rows, read_rows, write_rows
 from tfp_flows.errors import InputError
 
+READ = ".csv, .tsv, .csv.gz, .tsv.gz, .npy, .npz, .parquet, .feather or .arrow"
 TABLE = np.array([[1.5, -2.0], [0.1, 3e-7], [4.0, 5e20]])
 
 tables = st.sampled_from([np.float32, np.float64]).flatmap(
@@ -155,7 +156,10 @@ def test_a_path_may_be_any_path(tmp_path):
         ("1,2\n,3\n", "a.csv: row 2, column 1 is empty; expected a finite number."),
         ("1,2\n ,3\n", "a.csv: row 2, column 1 is empty; expected a finite number."),
         ("1,2\n3,4,\n", "a.csv: row 2 has 3 cells; expected 2, as in the first row."),
-        ("1,2,\n3,4,\n", "a.csv: row 1, column 3 is empty; expected a finite number."),
+        (
+            "1,2,\n3,4,\n",
+            "a.csv: 2 values are missing: 2 in column 3 (first in row 1); fill them, or leave the rows out.",
+        ),
         ("1,2\nnan,4\n", "a.csv: row 2, column 1 is 'nan'; expected a finite number."),
         ("nan,4\n1,2\n", "a.csv: row 1, column 1 is 'nan'; expected a finite number."),
         ("1,2\n3,-inf\n", "a.csv: row 2, column 2 is '-inf'; expected a finite number."),
@@ -167,12 +171,12 @@ def test_a_path_may_be_any_path(tmp_path):
         ("1,2\n3\n", "a.csv: row 2 has 1 cell; expected 2, as in the first row."),
         ("x,y\n1,2\n3,4\n5,6,7\n", "a.csv: row 4 has 3 cells; expected 2, as in the first row."),
         ("x,y,z\n1,2\n3,4\n", "a.csv: row 2 has 2 cells; expected 3, as in the first row."),
-        ("1 2\n3 4\n", "a.csv: row 2, column 1 ('1 2') is '3 4'; expected a finite number."),
+        ("1 2\n3 4\n", "a.csv: row 1, column 1 is '1 2'; expected a finite number."),
         ("1,2\n# note\n", "a.csv: row 2 has 1 cell; expected 2, as in the first row."),
         (
             ",x,y\n0,1,2\n1,3,4\n",
             "a.csv: column 1 has no name in the header, as pandas writes an index; "
-            "choose the columns to read, or write the file without it.",
+            "choose what to read with columns, or write the file without it.",
         ),
     ],
 )
@@ -208,7 +212,7 @@ def test_a_bad_cell_deep_in_a_large_file_is_found():
 
 def test_columns_that_are_not_there_are_refused():
     path = write("a.csv", "x,y,y\n1,2,3\n")
-    assert refusal(read_rows, path, columns=["z"]) == ("a.csv has 0 columns named 'z'; its header is ['x', 'y', 'y'].")
+    assert refusal(read_rows, path, columns=["z"]) == ("a.csv has 0 columns named 'z'; its columns are: 'x', 'y', 'y'.")
     assert "2 columns named 'y'" in refusal(read_rows, path, columns=["y"])
     for number in (0, -1, 4, 1.0, True):
         assert refusal(read_rows, path, columns=[number]) == (
@@ -228,11 +232,13 @@ def test_paths_that_cannot_be_read_are_refused():
     write("a.txt", "1,2\n")
     write("a.csv", "1,2\n")
     assert refusal(read_rows, "none.csv") == "none.csv is missing; expected a file to read."
-    assert refusal(read_rows, "folder.csv") == "folder.csv is a folder; expected a file to read."
-    assert refusal(read_rows, "a.txt") == "a.txt has the suffix '.txt'; expected .csv, .tsv, .npy or .npz."
-    assert refusal(read_rows, "a") == "a has the suffix ''; expected .csv, .tsv, .npy or .npz."
+    assert refusal(read_rows, "folder.csv") == (
+        "folder.csv is an empty folder; expected a file, or a folder of files, to read."
+    )
+    assert refusal(read_rows, "a.txt") == f"a.txt has the suffix '.txt'; expected {READ}."
+    assert refusal(read_rows, "a") == f"a has the suffix ''; expected {READ}."
     assert refusal(read_rows, 3) == "path is 3; expected the name of a file."
-    assert refusal(read_rows, "a.csv", key="x") == "key is 'x', but a.csv is no .npz file; leave key out."
+    assert refusal(read_rows, "a.csv", key="x") == "key is 'x', but a.csv is no .npz file; leave it out."
 
 
 # Arrays in files.
@@ -281,9 +287,10 @@ def test_npz_gives_the_array_that_key_names():
         (np.zeros((0, 2)), "has shape [0, 2]: no data; expected at least one row and column."),
         (np.zeros((2, 0)), "has shape [2, 0]: no data; expected at least one row and column."),
         (np.zeros((2, 2), complex), "has type complex128; expected real numbers."),
-        (np.array([["a", "b"]]), "has type <U1; expected real numbers."),
+        (np.array([["a", "b"]]), "row 1, column 1 is 'a'; expected a finite number."),
         (np.zeros(2, "datetime64[s]"), "has type datetime64[s]; expected real numbers."),
-        (np.zeros(2, [("x", float)]), "has type [('x', '<f8')]; expected real numbers."),
+        (np.zeros(2, [("x", "S3")]), "row 1, column 'x' is b''; expected a finite number."),
+        (np.zeros(2, [("x", complex)]), "column 'x' has type complex128; expected real numbers."),
     ],
 )
 def test_arrays_in_files_are_refused_with_row_and_column(array, sentence):
@@ -430,7 +437,9 @@ def test_data_frames_are_refused_with_the_columns_name(columns, sentence):
         (None, "x has shape []; expected [n, D], rows and columns."),
         (3.0, "x has shape []; expected [n, D], rows and columns."),
         ("rows", "x has shape []; expected [n, D], rows and columns."),
-        ({"a": 1}, "x has shape []; expected [n, D], rows and columns."),
+        ({"a": 1}, "x: column 'a' has shape []; expected [n], a number for each row."),
+        ({}, "x has shape [0, 0]: no data; expected at least one row and column."),
+        ({"a": [1, 2], "b": [1]}, "x: column 'b' has shape [1]; expected [2], a number for each row."),
         ([[1j]], "x has type complex128; expected real numbers."),
         (
             np.ma.masked_array([[1.0, 2.0]], mask=[[False, True]]),
@@ -479,17 +488,23 @@ def test_an_existing_file_is_replaced_only_by_force(suffix):
 @pytest.mark.parametrize(
     ("path", "rows", "options", "sentence"),
     [
-        ("a.txt", TABLE, {}, "a.txt has the suffix '.txt'; expected .csv, .tsv, .npy or .npz."),
+        (
+            "a.txt",
+            TABLE,
+            {},
+            "a.txt has the suffix '.txt'; expected .csv, .tsv, .npy, .npz, .parquet, .feather or .arrow.",
+        ),
+        ("a.csv.gz", TABLE, {}, "a.csv.gz has the suffix '.gz'; expected .csv, .tsv, .npy,"),
         ("a.csv", [[np.nan]], {}, "rows: row 1, column 1 is nan; expected a finite number."),
         ("a.csv", [], {}, "rows has shape [0]: no data; expected at least one row and column."),
         ("no/a.csv", TABLE, {}, "no/a.csv cannot be written: there is no folder no; make it first."),
         ("a.csv", TABLE, {"header": ["x"]}, "header is ['x']; expected 2 names."),
         ("a.csv", TABLE, {"header": "xy"}, "header is 'xy'; expected 2 names."),
-        ("a.csv", TABLE, {"header": ["x", "1"]}, "header has the name '1'; expected text that is no number"),
-        ("a.csv", TABLE, {"header": ["x", "nan"]}, "header has the name 'nan'; expected text that is no number"),
-        ("a.csv", TABLE, {"header": ["x", " "]}, "header has the name ' '; expected text that is no number"),
-        ("a.csv", TABLE, {"header": ["x", 2]}, "header has the name 2; expected text that is no number"),
-        ("a.csv", TABLE, {"header": ["x", "a;b"]}, "header has the name 'a;b'; expected text that is no number"),
+        ("a.csv", TABLE, {"header": ["x", "1"]}, "header has the name '1', which text cannot tell from data;"),
+        ("a.csv", TABLE, {"header": ["x", "nan"]}, "header has the name 'nan', which text cannot tell from data;"),
+        ("a.csv", TABLE, {"header": ["NA", "?"]}, "header has the name 'NA', which text cannot tell from data;"),
+        ("a.csv", TABLE, {"header": ["x", " "]}, "header has the name ' '; expected text in one line."),
+        ("a.csv", TABLE, {"header": ["x", 2]}, "header has the name 2; expected text in one line."),
         ("a.npy", TABLE, {"header": ["x", "y"]}, "header is ['x', 'y'], but a.npy has no place for one"),
     ],
 )
