@@ -26,7 +26,7 @@ def read_arrow(
 
     try:
         if parquet:
-            table = pyarrow.parquet.ParquetFile(pa.BufferReader(data)).read()
+            table = pyarrow.parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
         elif data[:6] == b"ARROW1" or data[:4] == b"FEA1":
             table = pyarrow.feather.read_table(pa.BufferReader(data))
         else:
@@ -88,5 +88,8 @@ def write_arrow(path: Any, rows: np.ndarray, header: Sequence[str], *, parquet: 
 
     table = pa.table({title: np.ascontiguousarray(rows[:, i]) for i, title in enumerate(header)})
     buffer = io.BytesIO()
-    (pyarrow.parquet.write_table if parquet else pyarrow.feather.write_feather)(table, buffer)
+    if parquet:
+        pyarrow.parquet.write_table(table, buffer, write_page_checksum=True)
+    else:
+        pyarrow.feather.write_feather(table, buffer)
     path.write_bytes(buffer.getvalue())

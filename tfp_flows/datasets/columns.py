@@ -32,7 +32,8 @@ __all__ = ["Finding", "check_trainable", "column_warnings", "judge_columns"]
 
 _FREQUENT = 0.02  # of the rows with one value: no longer a rounded continuous column (see above)
 _REPEATED = 0.01  # of the rows that occur before
-_SAMPLE = 200_000  # rows that values and repeats are looked for in; of more, as many are drawn
+_BYTE = 256  # evenly spaced values, each in five rows or more: 8-bit numbers, whatever their spread
+_SAMPLE = 100_000  # rows that values and repeats are looked for in; of more, as many are drawn
 _FEW = 2_000  # rows, or 5 a column, that dependencies are looked for in, before all of the sample confirms them
 _WIDEST = 1_000  # columns; among more, dependencies are not looked for
 _DEPENDENT = 1e-6  # of a column's spread unexplained: what float32 cannot tell from nothing
@@ -60,7 +61,7 @@ def judge_columns(
 ) -> list[Finding]:
     """What is wrong with the columns of training rows: the errors if there are any, or else the warnings.
 
-    A column has at most one finding. Of more than 200,000 rows, a random sample (always the same) is compared.
+    A column has at most one finding. Of more than 100,000 rows, a random sample (always the same) is compared.
 
     Args:
       rows: `[n, D]`, finite, of the dtype they came in: the steps between float32 numbers are taken into account.
@@ -79,11 +80,11 @@ def judge_columns(
     """
     labels = None if columns is None else [repr(title) for title in columns]
     used = rows if weight is None or (weight > 0).all() else rows[weight > 0]
-    positive = None if weight is None else np.asarray(weight, np.float64)[weight > 0]
-    fatal = list(_fatal(used, positive, labels, np.dtype(dtype), name))
+    fatal = list(_fatal(used, weight, labels, np.dtype(dtype), name))
     if fatal:
         return fatal
-    found = {finding.column: finding for finding in reversed(list(_warnings(used, labels, name)))}
+    with np.errstate(all="ignore"):  # of the largest and the least numbers, differences are inf and quotients nan
+        found = {finding.column: finding for finding in reversed(list(_warnings(used, labels, name)))}
     return [found[column] for column in sorted(found, key=lambda column: (column is None, column))]
 
 
@@ -97,9 +98,7 @@ def column_warnings(
 ) -> list[str]:
     """The warnings of `judge_columns`, one sentence each; `InputError` with the first error if there is one."""
     found = judge_columns(rows, weight=weight, columns=columns, dtype=dtype, name=name)
-    for finding in found:
-        if finding.fatal:
-            raise InputError(finding.sentence)
+    _refuse_fatal(found)
     return [finding.sentence for finding in found]
 
 
@@ -114,9 +113,14 @@ def check_trainable(
     """Raise `InputError` for the first column that training is in vain with; look for nothing else."""
     labels = None if columns is None else [repr(title) for title in columns]
     used = rows if weight is None or (weight > 0).all() else rows[weight > 0]
-    positive = None if weight is None else np.asarray(weight, np.float64)[weight > 0]
-    for finding in _fatal(used, positive, labels, np.dtype(dtype), name):
-        raise InputError(finding.sentence)
+    _refuse_fatal(list(_fatal(used, weight, labels, np.dtype(dtype), name)))
+
+
+def _refuse_fatal(found: list[Finding]) -> None:
+    """Raise for the first error, and say how many more there are."""
+    if found and found[0].fatal:
+        more = f", and {plural(len(found) - 1, 'more column')} that are no better." if len(found) > 1 else "."
+        raise InputError(found[0].sentence.removesuffix(".") + more)
 
 
 # Errors.
@@ -144,8 +148,8 @@ def _fatal(
         z, spread = _standardised(column / size, weight)
         if not spread * size > 2 * step:
             sentence = (
-                f"{where} is {low:g} to {high:g}: its spread is lost in the rounding of {rows.dtype} numbers of that "
-                "size; subtract an offset from it before it is rounded, or leave it out."
+                f"{where} is {size:g} give or take {spread * size:.1g}, which is lost in the rounding of {rows.dtype} "
+                "numbers of that size; subtract an offset before it is rounded, or leave it out."
             )
             yield Finding("constant", i, sentence, True)
             continue
@@ -154,14 +158,14 @@ def _fatal(
             row = int(np.argmax(np.abs(z)))
             sentence = (
                 f"{where} has a value of {column[row]:g} so far from the others that they are all the same in {dtype} "
-                "beside it; leave that row out, or the column."
+                "beside it; leave such rows out, or take the column's logarithm."
             )
             yield Finding("outlier", i, sentence, True)
 
 
 def _standardised(column: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, float]:
     """The column with mean 0 and standard deviation 1, and its standard deviation before."""
-    share = None if weight is None else weight / weight.max()
+    share = None if weight is None else np.asarray(weight[weight > 0], np.float64) / float(weight.max())
     centred = column - np.average(column, weights=share)
     spread = float(np.sqrt(np.average(centred**2, weights=share)))
     return (centred / spread if spread > 0 else centred), spread
@@ -173,7 +177,7 @@ def _standardised(column: np.ndarray, weight: np.ndarray | None) -> tuple[np.nda
 def _warnings(rows: np.ndarray, labels: Sequence[str] | None, name: str) -> Iterator[Finding]:
     """All that is found, the most telling first."""
     marks = _marks(rows)
-    again = len(rows) - len(np.unique(marks))
+    again = int((np.diff(np.sort(marks)) == 0).sum())
     if len(rows) > _SAMPLE:
         drawn = np.sort(np.random.default_rng(0).choice(len(rows), _SAMPLE, replace=False))
         rows, marks, whole = rows[drawn], marks[drawn], len(rows)
@@ -216,59 +220,49 @@ def _discrete(column: np.ndarray, distinct: np.ndarray, i: int, where: str, widt
     if step and len(values) == len(distinct) > 2:
         room = (float(values[-1]) - float(values[0])) / step + 1
         if len(values) ** 2 / (2 * room) > _COINCIDENCES:
-            return Finding(
-                "counter",
-                i,
-                f"{where} has evenly spaced values, each once, as a row counter has, and so no density; leave it out.",
-            )
+            found = "has evenly spaced values, each once, as a row counter has, and so no density; leave it out"
+            return Finding("counter", i, f"{where} {found}.")
+    whole = bool((values == np.rint(values)).all())
     top = int(np.argmax(counts))
-    share, whole = counts[top] / len(column), bool((values == np.rint(values)).all())
-    least = 3 if whole else 5 if width > 1 else 10
-    if counts[top] < max(least, _FREQUENT * len(column)):
-        return None
-    if width > 1 and (distinct == values[top]).sum() < _FREQUENT * len(distinct):
-        return None  # it is its whole row that is repeated
-    size = max(abs(float(values[0])), abs(float(values[-1])))
-    if step and column.dtype == np.float32 and step <= float(np.spacing(np.float32(size))) and size > 100 * step:
-        return Finding(
+    is_byte = step and len(values) <= _BYTE and len(column) >= 5 * len(values)
+    if not is_byte:
+        least = 3 if whole else 5 if width > 1 else 10
+        if counts[top] < max(least, _FREQUENT * len(column)):
+            return None
+        if width > 1 and (distinct == values[top]).sum() < _FREQUENT * len(distinct):
+            return None  # it is its whole row that was drawn again
+    kind, found = _in_words(values, step, whole, f"is {values[top]:g} in {counts[top] / len(column):.0%} of the rows")
+    return Finding(kind, i, f"{where} {found}.")
+
+
+def _in_words(values: np.ndarray, step: float, whole: bool, frequent: str) -> tuple[str, str]:
+    """The kind of a discrete column, and what to say of it."""
+    size = max(abs(values[0]), abs(values[-1]))
+    if values.dtype == np.float32 and 0 < step <= np.spacing(size) and size > 100 * step:
+        return (
             "steps",
-            i,
-            f"{where} has steps of {step:g}, the least between float32 numbers of that size; give the rows in float64.",
+            f"has steps of {step:g}, the least between float32 numbers of that size; give the rows in float64",
         )
     if whole:
-        advice = ADD_NOISE.format(unit="unit")
-        return Finding("whole", i, f"{where} has whole numbers only, and so no density; {advice}.")
-    if step and (len(values) > 2):
-        advice = ADD_NOISE.format(unit="step")
-        return Finding("steps", i, f"{where} has multiples of {step:.6g} only, and so no density; {advice}.")
-    few = (
-        f"has {len(values)} different values only"
-        if len(values) <= 20
-        else f"is {values[top]:g} in {share:.0%} of the rows"
-    )
-    return Finding("repeated", i, f"{where} {few}, and so no density; leave it out, or those rows.")
+        return "whole", f"has whole numbers only, and so no density; {ADD_NOISE.format(unit='unit')}"
+    if step and len(values) > 2:
+        return "steps", f"has multiples of {step:.6g} only, and so no density; {ADD_NOISE.format(unit='step')}"
+    found = f"has {len(values)} different values only" if len(values) <= 20 else frequent
+    return "repeated", f"{found}, and so no density; leave it out, or those rows"
 
 
 def _step(values: np.ndarray) -> float:
-    """The step whose multiples lie between all of the sorted values; 0 if there is none."""
+    """The step whose multiples lie between all of the sorted values; 0 if there is none, or too few to tell."""
     gaps = np.diff(values.astype(np.float64))
-    if not len(gaps):
+    if not len(gaps) or (len(gaps) < 8 and not (values == np.rint(values)).all()):
         return 0.0
     step = float(gaps.min())
-    if len(gaps) < 8 and not (values == np.rint(values)).all():
-        return 0.0  # too few to tell
-    off = gaps / step - np.rint(gaps / step)
-    tolerance = 0.02 + 4 * np.spacing(max(abs(values[0]), abs(values[-1]))) / step
-    return step if tolerance < 0.2 and (np.abs(off) < tolerance).all() else _steps_of_float(values, step)
-
-
-def _steps_of_float(values: np.ndarray, step: float) -> float:
-    """The step, if it is that between float32 numbers, which doubles with their size."""
-    if values.dtype == np.float32:
-        gaps = np.diff(values.astype(np.float64)) / step
-        if (gaps == np.rint(gaps)).all():
-            return step
-    return 0.0
+    multiples = gaps / step
+    # The gaps between decimals are multiples but for the rounding to binary; those between floats near their least step
+    # are exactly.
+    rounding = 4 * float(np.spacing(max(abs(values[0]), abs(values[-1])))) / step
+    tolerance = 0.02 + (rounding if rounding < 0.2 else 0.0)
+    return step if (np.abs(multiples - np.rint(multiples)) < tolerance).all() else 0.0
 
 
 def _dependent(rows: np.ndarray, labels: Sequence[str] | None, name: str) -> Iterator[Finding]:
@@ -305,6 +299,11 @@ def _combinations(z: np.ndarray) -> Iterator[tuple[int, list[int]]]:
     n, width = z.shape
     if n < width + 2 or width == 1:
         return
+    try:  # the usual case: if all eigenvalues are larger than this, nothing depends, and Cholesky tells fastest
+        np.linalg.cholesky(z.T @ z / n - 10 * _DEPENDENT**2 * np.eye(width))
+        return
+    except np.linalg.LinAlgError:
+        pass
     r = np.linalg.qr(z, mode="r") / np.sqrt(n)
     independent: list[int] = []
     for j in range(width):
