@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfp_flows.datasets.refusals import of_others
 from tfp_flows.datasets.text import chosen_columns
 from tfp_flows.errors import InputError, argument
 
@@ -33,8 +34,7 @@ def read_arrow(
             table = pa.ipc.open_stream(pa.BufferReader(data)).read_all()
         table.validate(full=True)  # lengths and offsets inside a damaged file may point anywhere
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
-        sentence = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"{name} cannot be loaded ({sentence[0].rstrip('.')[:120]}); expected a table.") from error
+        raise InputError(f"{name} cannot be loaded ({of_others(error)}); expected a table.") from error
     if columns is None:
         index = _index_of_pandas(table.schema)
         chosen = [i for i, title in enumerate(table.column_names) if title not in index]
@@ -59,7 +59,7 @@ def _array(column: "pa.ChunkedArray", title: str, name: str) -> np.ndarray:
         if pa.types.is_decimal(column.type):
             column = column.cast(pa.float64())
     except pa.ArrowException as error:
-        raise InputError(f"{name}: column {title!r} cannot be read as numbers: {error}.") from error
+        raise InputError(f"{name}: column {title!r} cannot be read as numbers: {of_others(error)}.") from error
     kind = column.type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         raise InputError(

@@ -14,7 +14,7 @@ import numpy as np
 
 from tfp_flows.atomic import atomic_path
 from tfp_flows.datasets.arrow import read_arrow, write_arrow
-from tfp_flows.datasets.refusals import plural, some_of
+from tfp_flows.datasets.refusals import of_others, plural, some_of
 from tfp_flows.datasets.table import Table, as_rows, as_table, matched, table_of
 from tfp_flows.datasets.text import chosen_columns, is_header, like_a_number, read_text
 from tfp_flows.errors import InputError, argument
@@ -208,7 +208,7 @@ def _unpacked(path: Path) -> bytes:
         with gzip.open(path) as file:
             return file.read()
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path} cannot be unpacked ({error}); expected a gzip file.") from error
+        raise InputError(f"{path} cannot be unpacked ({of_others(error)}); expected a gzip file.") from error
 
 
 # From an array file to a table.
@@ -230,7 +230,7 @@ def _read_arrays(path: Path, columns: Sequence[str | int] | None, key: str | Non
     except InputError:
         raise
     except _DAMAGED as error:
-        raise InputError(f"{name} cannot be loaded ({error}); expected an array of numbers.") from error
+        raise InputError(f"{name} cannot be loaded ({of_others(error)}); expected an array of numbers.") from error
     return _chosen_of(array, names, columns, name)
 
 

@@ -5,9 +5,18 @@ from typing import NoReturn
 
 from tfp_flows.errors import InputError
 
-__all__ = ["column_label", "plural", "refuse_cell", "refuse_inexact", "refuse_missing", "refuse_width", "some_of"]
+__all__ = [
+    "column_label",
+    "of_others",
+    "plural",
+    "refuse_cell",
+    "refuse_inexact",
+    "refuse_missing",
+    "refuse_width",
+    "some_of",
+]
 
-_SHOWN = 3  # columns that a sentence lists before it only counts
+_SENTENCE = 300  # characters
 _LONGEST = 40  # characters of a cell or a name that a sentence shows
 
 
@@ -42,13 +51,23 @@ def refuse_missing(name: str, missing: dict[int, tuple[int, int, str]], labels: 
     if total == 1:
         ((column, (_, row, cell)),) = missing.items()
         refuse_cell(name, row, column, labels, cell)
-    parts = [
-        f"{count:,} in {column_label(column, labels)} (first in row {row})"
-        for column, (count, row, _) in list(sorted(missing.items()))[:_SHOWN]
-    ]
-    if len(missing) > _SHOWN:
-        parts.append(f"the rest in {plural(len(missing) - _SHOWN, 'more column')}")
-    raise InputError(f"{name}: {total:,} values are missing: {', '.join(parts)}; fill them, or leave the rows out.")
+    for shown in (3, 2, 1):  # columns, as many as a short sentence holds
+        parts = [
+            f"{count:,} in {column_label(column, labels)} (first in row {row})"
+            for column, (count, row, _) in sorted(missing.items())[:shown]
+        ]
+        if len(missing) > shown:
+            parts.append(f"the rest in {plural(len(missing) - shown, 'more column')}")
+        sentence = f"{name}: {total:,} values are missing: {', '.join(parts)}; fill them, or leave the rows out."
+        if len(sentence) <= _SENTENCE:
+            break
+    raise InputError(sentence)
+
+
+def of_others(error: BaseException) -> str:
+    """What an error of another library says, as a short part of a sentence."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return (text if len(text) <= 100 else f"{text[:97]}...").rstrip(".")
 
 
 def some_of(names: Sequence[str], most: int = 8) -> str:

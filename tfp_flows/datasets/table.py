@@ -10,6 +10,7 @@ import numpy as np
 from tfp_flows.datasets.columns import check_trainable
 from tfp_flows.datasets.refusals import (
     column_label,
+    of_others,
     plural,
     refuse_cell,
     refuse_inexact,
@@ -91,7 +92,7 @@ def table_of(titles: Sequence[Any], parts: Sequence[Any], *, name: str) -> Table
             "expected at least one row and column."
         )
     floats = [_floats(array[:, None], name, labels[i : i + 1]) for i, array in enumerate(arrays)]
-    rows = _finite(np.concatenate(floats, axis=1), name, labels)
+    rows = _finite(np.concatenate(floats, axis=1), name, labels, arrays)
     unnamed = list(titles) == list(range(len(titles)))
     return Table(rows, None if unnamed else tuple(str(title) for title in titles), name)
 
@@ -265,7 +266,7 @@ def _to_array(x: Any, name: str) -> np.ndarray:
     except (TypeError, ValueError, NotImplementedError) as error:
         if isinstance(x, list | tuple):
             _check_widths([len(row) if hasattr(row, "__len__") else 1 for row in x], name)
-        raise InputError(f"{name} cannot be read as a table of numbers: {error}.") from error
+        raise InputError(f"{name} cannot be read as a table of numbers: {of_others(error)}.") from error
 
 
 def _check_widths(widths: list[int], name: str) -> None:
@@ -285,7 +286,7 @@ def _table(array: np.ndarray, name: str) -> np.ndarray:
 
 def _checked(table: np.ndarray, name: str, labels: Sequence[str] | None) -> np.ndarray:
     """Return `table` as floats, all of them finite."""
-    return _finite(_floats(table, name, labels), name, labels)
+    return _finite(_floats(table, name, labels), name, labels, table.T)
 
 
 def _floats(table: np.ndarray, name: str, labels: Sequence[str] | None) -> np.ndarray:
@@ -302,16 +303,20 @@ def _floats(table: np.ndarray, name: str, labels: Sequence[str] | None) -> np.nd
     raise InputError(f"{name}{where} has type {table.dtype}; expected real numbers.")
 
 
-def _finite(rows: np.ndarray, name: str, labels: Sequence[str] | None) -> np.ndarray:
+def _finite(rows: np.ndarray, name: str, labels: Sequence[str] | None, cells: Sequence[np.ndarray]) -> np.ndarray:
+    """Return `rows` if all are finite; `cells` are the columns as they came."""
     if np.isfinite(rows).all():
         return rows
     if (infinite := np.argwhere(np.isinf(rows))).size:
         row, column = infinite[0]
         refuse_cell(name, row + 1, column, labels, str(rows[row, column]))
-    missing = np.isnan(rows)
-    counts, firsts = missing.sum(axis=0), missing.argmax(axis=0)
-    found = {int(c): (int(counts[c]), int(firsts[c]) + 1, "nan") for c in np.flatnonzero(counts)}
-    refuse_missing(name, found, labels)
+    absent = np.isnan(rows)
+    counts, firsts = absent.sum(axis=0), absent.argmax(axis=0)
+    missing = {
+        int(column): (int(counts[column]), int(firsts[column]) + 1, str(cells[column][firsts[column]]))
+        for column in np.flatnonzero(counts)
+    }
+    refuse_missing(name, missing, labels)
 
 
 def _check_exact(table: np.ndarray, name: str, labels: Sequence[str] | None) -> None:
@@ -326,11 +331,9 @@ def _check_exact(table: np.ndarray, name: str, labels: Sequence[str] | None) -> 
 
 def _unboxed(table: np.ndarray, name: str, labels: Sequence[str] | None) -> np.ndarray:
     """Turn Python objects into floats; text is no number, even where it looks like one."""
-    rows, missing = np.empty(table.shape), {}
+    rows = np.empty(table.shape)
     for (row, column), cell in np.ndenumerate(table):
         if cell is None or type(cell).__name__ in ("NAType", "NaTType"):  # of pandas, which need not be installed
-            count, first, shown = missing.get(column, (0, row + 1, repr(cell)))
-            missing[column] = (count + 1, first, shown)
             rows[row, column] = np.nan
         elif isinstance(cell, numbers.Real | np.bool_):
             rows[row, column] = _float(cell)
@@ -338,8 +341,6 @@ def _unboxed(table: np.ndarray, name: str, labels: Sequence[str] | None) -> np.n
                 refuse_inexact(name, row + 1, column, labels, int(cell))
         else:
             refuse_cell(name, row + 1, column, labels, repr(cell))
-    if len(missing) == 1 and next(iter(missing.values()))[0] == 1:
-        refuse_missing(name, missing, labels)  # a single one is called by what stands there
     return rows
 
 

@@ -113,7 +113,7 @@ def _position(column: str | int, header: Sequence[str] | None, width: int, name:
 
 def _utf8(name: str, data: bytes) -> bytes:
     """The bytes without a byte order mark, once they are known to be text."""
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    data = data.removeprefix(b"\xef\xbb\xbf")  # the mark
     if not data.isascii():
         try:
             data.decode("utf-8")
@@ -268,14 +268,24 @@ def _below(data: bytes, first_line: int) -> memoryview:
     return memoryview(data)[place:]
 
 
-def _without_quotes(body: memoryview, delimiter: str) -> bytes | memoryview | None:
+def _without_quotes(body: memoryview, delimiter: str) -> memoryview | None:
     """The same cells without their quotes; None if a quote does more than surround a cell in one line.
 
-    Read from the left, a quote at a cell's start, no quote, separator or line end in it, and a quote at its end are one
-    whole cell; what is left of them says the same. A quote that is left over makes all of it uncertain.
+    Read from the left, a quote at a cell's start, something in which there is no quote, separator or line end, and a
+    quote at the cell's end are one whole cell, and what is left of it without them says the same.
     """
-    if not re.search(b'"', body):
+    letters = np.frombuffer(body, np.uint8)
+    quotes = np.flatnonzero(letters == ord('"'))
+    if not quotes.size:
         return body
-    mark = delimiter.encode()
-    bare = re.sub(rb'(?:(?<=[\r\n%b])|\A)"([^"\r\n%b]+)"(?=[\r\n%b]|\Z)' % (mark, mark, mark), rb"\1", bytes(body))
-    return None if b'"' in bare else bare
+    if quotes.size % 2:
+        return None
+    opening, closing = quotes[::2], quotes[1::2]
+    ends = np.isin(letters, np.frombuffer(f"{delimiter}\r\n".encode(), np.uint8))
+    at_start = (opening == 0) | ends[opening - 1]
+    at_end = (closing == len(letters) - 1) | ends[np.minimum(closing + 1, len(letters) - 1)]
+    places = np.flatnonzero(ends)
+    plain = np.searchsorted(places, opening) == np.searchsorted(places, closing)
+    if not (at_start & at_end & plain & (closing > opening + 1)).all():
+        return None
+    return memoryview(np.delete(letters, quotes))
