@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tfp_flows.atomic import atomic_path
-from tfp_flows.datasets import as_rows, read_rows, write_rows
+from tfp_flows.datasets import as_rows, read_rows, text, write_rows
 from tfp_flows.errors import InputError
 
 READ = ".csv, .tsv, .csv.gz, .tsv.gz, .npy, .npz, .parquet, .feather or .arrow"
@@ -61,20 +61,38 @@ def folder():
 @given(table=tables, suffix=st.sampled_from([".csv", ".tsv", ".npy", ".npz", ".CSV"]), named=st.booleans())
 def test_what_is_written_is_read_bit_for_bit(tmp_path_factory, table, suffix, named):
     path = tmp_path_factory.mktemp("round") / f"table{suffix}"
-    text = suffix.lower() in (".csv", ".tsv")
-    write_rows(path, table, header=[f"c{i}" for i in range(table.shape[1])] if named and text else None)
+    is_text = suffix.lower() in (".csv", ".tsv")
+    write_rows(path, table, header=[f"c{i}" for i in range(table.shape[1])] if named and is_text else None)
     read = read_rows(path)
-    assert read.dtype == (np.float64 if text else table.dtype)
+    assert read.dtype == (np.float64 if is_text else table.dtype)
     assert read.astype(table.dtype).tobytes() == table.tobytes()
 
 
 @settings(max_examples=60, deadline=None)
-@given(table=tables, named=st.booleans())
-def test_the_careful_reader_reads_as_the_fast_one(tmp_path_factory, table, named):
-    path = tmp_path_factory.mktemp("readers") / "table.csv"
-    write_rows(path, table, header=[f"c{i}" for i in range(table.shape[1])] if named else None)
-    everything = list(range(1, table.shape[1] + 1))  # columns takes the careful reader
-    assert read_rows(path, columns=everything).tobytes() == read_rows(path).tobytes()
+@given(table=tables, named=st.booleans(), quoted=st.booleans())
+def test_the_fast_reader_reads_what_the_definition_says(table, named, quoted):
+    mark = '"' if quoted else ""
+    lines = [[f"c{i}" for i in range(table.shape[1])]] * named + [[repr(x) for x in row] for row in table.tolist()]
+    data = "\n".join(",".join(f"{mark}{cell}{mark}" for cell in line) for line in lines).encode()
+    layout = text._layout("a.csv", data, False)
+    chosen = list(range(layout.width))
+    fast = text._read_fast(data, layout, chosen)
+    if (abs(table) < 2.0**53).all():
+        assert (
+            fast.tobytes()
+            == text._read_carefully("a.csv", data, layout, chosen).tobytes()
+            == table.astype(float).tobytes()
+        )
+    else:
+        assert fast is None  # the cells of such numbers must be looked at
+
+
+@settings(max_examples=500, deadline=None)
+@given(cell=st.text("0123456789.+-eE_ \tainf,x\u0663\xa0\x0b\x0c", min_size=1, max_size=12))
+def test_the_fast_reader_takes_for_a_number_only_what_float_does(cell):
+    fast = text._read_fast(f"1;2\n3;{cell}\n".encode(), text._Layout(";", None, 2, 1), [1])
+    assert fast is None or fast.tolist() == [[2], [float(cell)]]
+    assert fast is None or "_" not in cell
 
 
 def test_text_has_the_fewest_digits():
@@ -87,7 +105,8 @@ def test_text_has_the_fewest_digits():
 # Text as people have it.
 
 
-@pytest.mark.parametrize("columns", [None, [1, 2]], ids=["fast", "careful"])
+@pytest.mark.parametrize("careful", [False, True])
+@pytest.mark.parametrize("columns", [None, [1, 2]])
 @pytest.mark.parametrize(
     "content",
     [
@@ -110,7 +129,9 @@ def test_text_has_the_fewest_digits():
         "x,y\n1.5,-2\n1e-1,+3.0E-7\n4.,5e20\n",
     ],
 )
-def test_text_is_read_however_it_is_laid_out(content, columns):
+def test_text_is_read_however_it_is_laid_out(content, columns, careful, monkeypatch):
+    if careful:
+        monkeypatch.setattr(text, "_read_fast", lambda *_: None)
     np.testing.assert_array_equal(read_rows(write("a.csv", content), columns=columns), TABLE)
 
 
