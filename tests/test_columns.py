@@ -54,13 +54,15 @@ def honest(rng):
     yield "prices with cents", np.round(np.exp(4 + normal), 2)
     yield "prices with cents, close together", np.round(10 + 0.6 * normal, 2)
     yield "prices in whole units", np.round(np.exp(11 + normal))
+    yield "prices in one column", np.round(np.exp(4 + rng.normal(size=(10_000, 1))), 2)
+    yield "two columns of cents, and many rows", np.round(rng.normal(size=(20_000, 2)) * 0.6, 2)
     yield "8 bits with noise", (rng.integers(0, 256, (N, 4)) + rng.random((N, 4))) / 256
     yield "correlated", np.stack([normal[:, 0], normal[:, 0] + 1e-3 * normal[:, 1]], axis=1)
     yield "one far away", np.concatenate([normal, [[1e6, 0, 0]]])
     yield "whole numbers of a wide range", rng.integers(0, 10**6, (500, 2))
 
 
-@pytest.mark.parametrize("i", range(10))
+@pytest.mark.parametrize("i", range(12))
 def test_honest_columns_are_left_in_peace(rng, i):
     name, rows = list(honest(rng))[i]
     assert kinds(rows) == [], name
@@ -71,6 +73,7 @@ def test_a_bootstrap_sample_is_warned_of_once(rng, shape):
     rows = rng.normal(size=shape)
     assert kinds(rows[rng.integers(0, len(rows), len(rows))]) == [(None, "rows")]
     assert kinds(np.repeat(rows, 2, axis=0)) == [(None, "rows")]
+    assert kinds(np.repeat(rows.astype(np.float32), 2, axis=0)) == [(None, "rows")]
 
 
 # What has none.

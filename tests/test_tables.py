@@ -320,9 +320,9 @@ def test_columns_are_matched_by_name_or_refused():
         "a.csv has no columns 'age', 'size'; its columns are: weight, height."
     )
     assert refusal(matched, frame.assign(note="a", age=3), NAMES) == (
-        "x: row 1, column 'note' is 'a'; expected a finite number."
+        "x has the columns 'note', 'age' too; expected only height, weight."
     )
-    assert refusal(matched, frame.assign(age=3), NAMES) == "x has the columns 'age' too; expected only height, weight."
+    assert refusal(matched, frame.assign(age=3), NAMES) == "x has the column 'age' too; expected only height, weight."
     np.testing.assert_array_equal(matched(frame.assign(note="a", age=3), NAMES, drop_extra=True), [[1.7, 65]])
     assert refusal(matched, [[1.0]], NAMES) == "x has 1 column; expected 2: height, weight."
     assert refusal(matched, frame, None, event_size=3) == "x has 2 columns; expected 3."
@@ -331,7 +331,12 @@ def test_columns_are_matched_by_name_or_refused():
         assert refusal(matched, twice, NAMES, drop_extra=drop_extra) == (
             "x has 2 columns named 'height'; expected one."
         )
-    assert matched(as_table(ROWS), None) is not None
+    numbered = pd.DataFrame([[1.0, 2.0, 3.0]], columns=[5, 0, 1])
+    np.testing.assert_array_equal(matched(numbered, ["1", "0"], drop_extra=True), [[3, 2]])
+    table = as_table(frame)
+    np.testing.assert_array_equal(matched(table, NAMES), [[1.7, 65]])
+    np.testing.assert_array_equal(matched(table, NAMES[:1], drop_extra=True), [[1.7]])
+    assert matched(table, None) is matched(table, ["weight", "height"]) is table.rows
 
 
 # The words.

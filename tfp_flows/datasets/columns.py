@@ -32,6 +32,7 @@ __all__ = ["Finding", "check_trainable", "column_warnings", "judge_columns"]
 
 _FREQUENT = 0.02  # of the rows with one value: no longer a rounded continuous column (see above)
 _REPEATED = 0.01  # of the rows that occur before
+_COINCIDING = 5.0  # times as many repeats as chance brings to independent columns: correlated ones have some more
 _BYTE = 256  # evenly spaced values, each in five rows or more: 8-bit numbers, whatever their spread
 _SAMPLE = 100_000  # rows that values and repeats are looked for in; of more, as many are drawn
 _FEW = 2_000  # rows, or 5 a column, that dependencies are looked for in, before all of the sample confirms them
@@ -193,13 +194,29 @@ def _warnings(rows: np.ndarray, labels: Sequence[str] | None, name: str) -> Iter
     if width <= _WIDEST:
         yield from _dependent(distinct, labels, name)
     yield from discrete
-    if again >= max(3, _REPEATED * whole) and len(discrete) < width:
+    by_chance = _COINCIDING * _expected_repeats(distinct, whole)
+    if again >= max(3.0, _REPEATED * whole, by_chance) and len(discrete) < width:
         yield Finding(
             "rows",
             None,
             f"{name}: {again:,} of {whole:,} rows repeat an earlier row exactly, and may be both trained on and held "
             "out; leave the repeats out, or give each row once with its count as its weight.",
         )
+
+
+def _expected_repeats(distinct: np.ndarray, n: int) -> float:
+    """About how many of n rows chance repeats where columns are rounded: pairs of rows that agree in each column."""
+    if len(distinct) < 2:
+        return 0.0
+    if distinct.shape[1] == 1:  # all values differ here; as if they were spread evenly over twice their middle half
+        values = np.sort(distinct[:, 0])
+        step, middle = _step(values), np.subtract(*np.quantile(values, [0.75, 0.25]))
+        return n * n / 2 * step / (2 * float(middle)) if step and middle else 0.0
+    agree = 1.0
+    for column in distinct.T:
+        counts = np.unique(column, return_counts=True)[1].astype(np.float64)
+        agree *= float((counts * (counts - 1)).sum()) / (len(column) * (len(column) - 1.0))
+    return n * n / 2 * agree
 
 
 def _marks(rows: np.ndarray) -> np.ndarray:
@@ -217,7 +234,7 @@ def _discrete(column: np.ndarray, distinct: np.ndarray, i: int, where: str, widt
     """A counter, whole numbers, steps or a repeated value; `distinct` are the column's cells of rows seen once."""
     values, counts = np.unique(column, return_counts=True)
     step = _step(values)
-    if step and len(values) == len(distinct) > 2:
+    if step and len(values) == len(distinct if width > 1 else column) > 2:
         room = (float(values[-1]) - float(values[0])) / step + 1
         if len(values) ** 2 / (2 * room) > _COINCIDENCES:
             found = "has evenly spaced values, each once, as a row counter has, and so no density; leave it out"

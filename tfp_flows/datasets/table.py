@@ -168,20 +168,19 @@ def matched(
     Traceback (most recent call last):
     tfp_flows.errors.InputError: x has no column 'height'; its columns are: weight, size.
     """
-    if columns is not None and drop_extra:
-        x = _only(x, columns)
+    titles = None if columns is None else _names_of(x)
+    if titles:
+        order = _order(x.name if isinstance(x, Table) else name, titles, columns, drop_extra)  # before any cell is read
+        if order != list(range(len(titles))):
+            kept = titles if isinstance(x, Table) else [title for title in titles if title in columns]
+            rows = as_table(_only(x, columns), name=name).rows
+            return np.ascontiguousarray(rows[:, [kept.index(column) for column in columns]])
     table = as_table(x, name=name)
-    has = table.rows.shape[1]
-    if columns is None or table.columns is None:
-        wanted = event_size if columns is None else len(columns)
-        if wanted is not None and has != wanted:
-            named = f": {some_of(columns)}" if columns else ""
-            raise InputError(f"{table.name} has {plural(has, 'column')}; expected {wanted}{named}.")
-        return table.rows
-    if table.columns == tuple(columns):
-        return table.rows
-    order = _order(table.name, table.columns, columns, drop_extra)
-    return np.ascontiguousarray(table.rows[:, order])
+    wanted = event_size if columns is None else len(columns)
+    if wanted is not None and table.rows.shape[1] != wanted:
+        named = f": {some_of(columns)}" if columns else ""
+        raise InputError(f"{table.name} has {plural(table.rows.shape[1], 'column')}; expected {wanted}{named}.")
+    return table.rows
 
 
 def _order(name: str, given: Sequence[str], wanted: Sequence[str], drop_extra: bool) -> list[int]:
@@ -198,25 +197,24 @@ def _order(name: str, given: Sequence[str], wanted: Sequence[str], drop_extra: b
     extra = [column for column in given if column not in wanted]
     if extra and not drop_extra:
         raise InputError(
-            f"{name} has the columns {some_of([repr(e) for e in extra], 3)} too; expected only {some_of(wanted, 5)}."
+            f"{name} has the column{'s' * (len(extra) > 1)} {some_of([repr(e) for e in extra], 3)} too; "
+            f"expected only {some_of(wanted, 5)}."
         )
     return [list(given).index(column) for column in wanted]
 
 
 def _only(x: Any, columns: Sequence[str]) -> Any:
-    """`x` without the columns that are not wanted, where it can be asked: they need not be numbers then."""
+    """`x` without the columns that are not wanted: they need not be numbers."""
+    titles = [title for title in _titles(x) if str(title) in columns]
     if isinstance(x, Table):
         return x
-    titles = [str(title) for title in _titles(x)]
-    if titles and all(titles.count(column) == 1 for column in columns):
-        if isinstance(x, Mapping):
-            return {title: part for title, part in x.items() if str(title) in columns}
-        if isinstance(x, np.ndarray):
-            return x[[title for title in x.dtype.names if title in columns]]
-        if hasattr(x, "iloc"):
-            return x.iloc[:, [i for i, title in enumerate(titles) if title in columns]]
-        return x.select([title for title in titles if title in columns])  # polars and pyarrow
-    return x
+    if isinstance(x, Mapping):
+        return {title: x[title] for title in titles}
+    if isinstance(x, np.ndarray):
+        return x[titles]
+    if hasattr(x, "iloc"):
+        return x.loc[:, titles]
+    return x.select(titles)  # polars and pyarrow
 
 
 # From anything to columns with names.
@@ -230,6 +228,14 @@ def _titles(x: Any) -> list[Any]:
     if hasattr(x, "column_names"):  # pyarrow
         return list(x.column_names)
     return list(getattr(x, "columns", ()))
+
+
+def _names_of(x: Any) -> tuple[str, ...] | None:
+    """The names of the columns of `x`, unless they only count."""
+    if isinstance(x, Table):
+        return x.columns
+    titles = _titles(x)
+    return None if titles == list(range(len(titles))) else tuple(str(title) for title in titles)
 
 
 def _named_parts(x: Any, name: str) -> tuple[list[Any], list[Any]] | None:

@@ -2,7 +2,7 @@
 
 One definition: the cells are those of Python's `csv` in its strict mode, a number is what `float` makes of a cell.
 `_read_carefully` is that definition, and names what is wrong. Where it needs no interpretation, pyarrow reads the same
-some twenty times faster (benchmarks/readers.py): where no quote is left once those around plain cells are gone.
+some ten times faster (benchmarks/readers.py): where no quote is left once those around plain cells are gone.
 """
 
 import array
@@ -113,7 +113,7 @@ def _position(column: str | int, header: Sequence[str] | None, width: int, name:
 
 def _utf8(name: str, data: bytes) -> bytes:
     """The bytes without a byte order mark, once they are known to be text."""
-    data = data.removeprefix(b"\xef\xbb\xbf")  # the mark
+    data = data.removeprefix(b"\xef\xbb\xbf")
     if not data.isascii():
         try:
             data.decode("utf-8")
