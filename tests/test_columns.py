@@ -199,6 +199,11 @@ def test_several_constants_are_counted():
     )
 
 
+def test_a_column_that_is_mostly_zero_is_no_outlier(rng):
+    rows = np.where(rng.random((N, 2)) < 0.95, 0, rng.normal(size=(N, 2)))
+    assert kinds(rows) == [(0, "repeated"), (1, "repeated")]
+
+
 def test_the_flows_dtype_decides_how_far_is_too_far():
     rows = np.append(np.random.default_rng(0).normal(size=99), 1e9)[:, None]
     with pytest.raises(InputError, match="so far from the others"):

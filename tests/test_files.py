@@ -179,7 +179,7 @@ def test_a_path_may_be_any_path(tmp_path):
         ("1,2\n3,4,\n", "a.csv: row 2 has 3 cells; expected 2, as in the first row."),
         (
             "1,2,\n3,4,\n",
-            "a.csv: 2 values are missing: 2 in column 3 (first in row 1); fill them, or leave the rows out.",
+            "a.csv: 2 values are missing or nan: 2 in column 3 (first in row 1); fill them, or leave the rows out.",
         ),
         ("1,2\nnan,4\n", "a.csv: row 2, column 1 is 'nan'; expected a finite number."),
         ("nan,4\n1,2\n", "a.csv: row 1, column 1 is 'nan'; expected a finite number."),

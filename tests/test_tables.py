@@ -126,7 +126,7 @@ def test_missing_values_in_parquet_are_counted():
         pa.table({"x": pa.array([1.0, None, None]), "n": pa.array([None, 2, 3]), "z": [1, 2, 3]}), "a.parquet"
     )
     assert refusal(read_table, "a.parquet") == (
-        "a.parquet: 3 values are missing: 2 in column 'x' (first in row 2), 1 in column 'n' (first in row 1); "
+        "a.parquet: 3 values are missing or nan: 2 in column 'x' (first in row 2), 1 in column 'n' (first in row 1); "
         "fill them, or leave the rows out."
     )
     np.testing.assert_array_equal(read_rows("a.parquet", columns=["z"]), [[1], [2], [3]])
@@ -193,8 +193,11 @@ def test_files_of_a_folder_must_go_together():
         ("id,y\n1,2\n-9007199254740993,1\n", "row 3, column 1 ('id') is -9007199254740993, a whole number"),
         # Rows of data, not headers.
         ("nan,inf\n1,2\n", "row 1, column 2 is 'inf'; expected a finite number."),
-        ("NA,NA\n1,2\n", "2 values are missing: 1 in column 1 (first in row 1), 1 in column 2 (first in row 1);"),
-        ("NA,NA,3\n1,2,3\n", "2 values are missing: 1 in column 1 (first in row 1),"),
+        (
+            "NA,NA\n1,2\n",
+            "2 values are missing or nan: 1 in column 1 (first in row 1), 1 in column 2 (first in row 1);",
+        ),
+        ("NA,NA,3\n1,2,3\n", "2 values are missing or nan: 1 in column 1 (first in row 1),"),
         ("?\n1\n", "row 1, column 1 is '?'; expected a finite number."),
         ("1e5x\n2\n", "row 1, column 1 is '1e5x'; expected a finite number."),
         ("1,5;2,5\n3;4\n", "row 1, column 1 is '1,5'; expected a finite number."),
@@ -204,7 +207,7 @@ def test_files_of_a_folder_must_go_together():
         # Missing values.
         (
             "x,y,z\n1,,3\nnull,NA,3\n1,nan,3\n",
-            "4 values are missing: 1 in column 1 ('x') (first in row 3), 3 in column 2 ('y') (first in row 2);",
+            "4 values are missing or nan: 1 in column 1 ('x') (first in row 3), 3 in column 2 ('y') (first in row 2);",
         ),
     ],
 )
@@ -244,11 +247,11 @@ def test_cells_of_columns_that_are_not_read_may_be_anything():
 def test_many_missing_columns_are_one_short_sentence():
     many = {f"a rather long name of a column, number {i}": [1.0, np.nan] for i in range(40)}
     assert refusal(as_table, many).endswith("the rest in 38 more columns; fill them, or leave the rows out.")
-    assert "40 values are missing: 1 in column 1 (first in row 2), 1 in" in refusal(
+    assert "40 values are missing or nan: 1 in column 1 (first in row 2), 1 in" in refusal(
         as_table, np.array([*many.values()]).T
     )
     assert refusal(as_table, [[None, 1], [1, None]]) == (
-        "x: 2 values are missing: 1 in column 1 (first in row 1), 1 in column 2 (first in row 2); "
+        "x: 2 values are missing or nan: 1 in column 1 (first in row 1), 1 in column 2 (first in row 2); "
         "fill them, or leave the rows out."
     )
 

@@ -155,7 +155,8 @@ def _fatal(
             yield Finding("constant", i, sentence, True)
             continue
         left, middle, right = np.quantile(z if len(z) <= _SAMPLE else z[:: len(z) // _SAMPLE], [0.1, 0.5, 0.9])
-        if right - left < 8 * np.finfo(dtype).eps * max(1.0, abs(middle)) and len(np.unique(column[:100])) > 5:
+        together = right - left < 8 * np.finfo(dtype).eps * max(1.0, abs(middle))
+        if together and len(np.unique(column[(left <= z) & (z <= right)])) > 5:  # and not one value, such as 0
             row = int(np.argmax(np.abs(z)))
             sentence = (
                 f"{where} has a value of {column[row]:g} so far from the others that they are all the same in {dtype} "

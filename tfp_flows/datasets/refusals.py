@@ -58,7 +58,7 @@ def refuse_missing(name: str, missing: dict[int, tuple[int, int, str]], labels: 
         ]
         if len(missing) > shown:
             parts.append(f"the rest in {plural(len(missing) - shown, 'more column')}")
-        sentence = f"{name}: {total:,} values are missing: {', '.join(parts)}; fill them, or leave the rows out."
+        sentence = f"{name}: {total:,} values are missing or nan: {', '.join(parts)}; fill them, or leave the rows out."
         if len(sentence) <= _SENTENCE:
             break
     raise InputError(sentence)
