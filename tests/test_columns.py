@@ -141,6 +141,12 @@ def test_two_whole_columns_are_two_warnings_whatever_their_rows_repeat(rng):
     assert kinds(rng.poisson(3.0, (N, 4))) == [(i, "whole") for i in range(4)]
 
 
+def test_many_columns_of_a_kind_have_one_sentence(rng):
+    (sentence,) = column_warnings(rng.integers(0, 256, (N, 30)))
+    assert sentence.startswith("x: column 1 has whole numbers only")
+    assert sentence.endswith("or leave it out; so it is with columns 2, 3, 4 and 26 more.")
+
+
 def test_large_tables_are_judged_by_a_sample(rng):
     rows = rng.normal(size=(150_000, 4)).astype(np.float32)
     assert kinds(rows) == []

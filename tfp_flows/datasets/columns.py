@@ -33,6 +33,7 @@ __all__ = ["Finding", "check_trainable", "column_warnings", "judge_columns"]
 _FREQUENT = 0.02  # of the rows with one value: no longer a rounded continuous column (see above)
 _REPEATED = 0.01  # of the rows that occur before
 _COINCIDING = 5.0  # times as many repeats as chance brings to independent columns: correlated ones have some more
+_ONE_BY_ONE = 4  # columns of one kind that have a sentence each
 _BYTE = 256  # evenly spaced values, each in five rows or more: 8-bit numbers, whatever their spread
 _SAMPLE = 100_000  # rows that values and repeats are looked for in; of more, as many are drawn
 _FEW = 2_000  # rows, or 5 a column, that dependencies are looked for in, before all of the sample confirms them
@@ -97,10 +98,21 @@ def column_warnings(
     dtype: str = "float32",
     name: str = "x",
 ) -> list[str]:
-    """The warnings of `judge_columns`, one sentence each; `InputError` with the first error if there is one."""
+    """The warnings of `judge_columns`, one sentence each; `InputError` with the first error if there is one.
+
+    Of more than four columns of one kind, one sentence speaks for all.
+    """
     found = judge_columns(rows, weight=weight, columns=columns, dtype=dtype, name=name)
     _refuse_fatal(found)
-    return [finding.sentence for finding in found]
+    sentences = []
+    for kind in dict.fromkeys(finding.kind for finding in found):
+        alike = [finding for finding in found if finding.kind == kind]
+        if len(alike) <= _ONE_BY_ONE:
+            sentences += [finding.sentence for finding in alike]
+        else:
+            others = [str(f.column + 1) if columns is None else repr(columns[f.column]) for f in alike[1:]]
+            sentences.append(f"{alike[0].sentence.removesuffix('.')}; so it is with columns {some_of(others, 3)}.")
+    return sentences
 
 
 def check_trainable(
