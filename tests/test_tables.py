@@ -60,6 +60,8 @@ def test_names_of_the_rows_are_written_where_there_is_a_place():
     for suffix in (*FORMATS, ".npy"):
         write_rows("a" + suffix, frame)
         assert read_table("a" + suffix).columns == (None if suffix == ".npy" else NAMES)
+    write_rows("c.parquet", ROWS, header=["x", "x"])
+    np.testing.assert_array_equal(read_rows("c.parquet"), ROWS)
     write_rows("b.parquet", ROWS)
     assert read_table("b.parquet").columns == ("x1", "x2")
     write_rows("b.csv", ROWS)

@@ -86,7 +86,7 @@ def write_arrow(path: Any, rows: np.ndarray, header: Sequence[str], *, parquet: 
     import pyarrow.feather
     import pyarrow.parquet
 
-    table = pa.table({title: np.ascontiguousarray(rows[:, i]) for i, title in enumerate(header)})
+    table = pa.table([np.ascontiguousarray(column) for column in rows.T], names=list(header))
     buffer = io.BytesIO()
     if parquet:
         pyarrow.parquet.write_table(table, buffer, write_page_checksum=True)

@@ -110,7 +110,8 @@ def column_warnings(
         if len(alike) <= _ONE_BY_ONE:
             sentences += [finding.sentence for finding in alike]
         else:
-            others = [str(f.column + 1) if columns is None else repr(columns[f.column]) for f in alike[1:]]
+            places = [finding.column for finding in alike[1:] if finding.column is not None]
+            others = [str(i + 1) if columns is None else repr(columns[i]) for i in places]
             sentences.append(f"{alike[0].sentence.removesuffix('.')}; so it is with columns {some_of(others, 3)}.")
     return sentences
 

@@ -140,7 +140,9 @@ def write_rows(path: str | os.PathLike, rows: Any, *, header: Sequence[str] | No
         elif suffix == ".npy":
             np.save(temporary, rows)
         else:
-            np.savez(temporary, rows=rows, **({} if header is None else {"columns": np.array(header, str)}))
+            np.savez(
+                temporary, **({"rows": rows} if header is None else {"rows": rows, "columns": np.array(header, str)})
+            )
 
 
 # What there is to read.
@@ -247,7 +249,7 @@ def _chosen_of(array: np.ndarray, names: np.ndarray | None, columns: Sequence | 
             raise InputError(f"{name} has {plural(width, 'column')}, but not as many names in the array 'columns'.")
         titles = [str(title) for title in names]
     if columns is None or array.ndim not in (1, 2):
-        return Table(as_rows(array, name=name), titles and tuple(titles), name)
+        return Table(as_rows(array, name=name), None if titles is None else tuple(titles), name)
     chosen = chosen_columns(columns, titles, width, name)
     part = array.reshape(len(array), width)[:, chosen]
     if titles:

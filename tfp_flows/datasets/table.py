@@ -168,8 +168,8 @@ def matched(
     Traceback (most recent call last):
     tfp_flows.errors.InputError: x has no column 'height'; its columns are: weight, size.
     """
-    titles = None if columns is None else _names_of(x)
-    if titles:
+    titles = _names_of(x)
+    if titles and columns is not None:
         order = _order(x.name if isinstance(x, Table) else name, titles, columns, drop_extra)  # before any cell is read
         if order != list(range(len(titles))):
             kept = titles if isinstance(x, Table) else [title for title in titles if title in columns]
@@ -292,7 +292,7 @@ def _table(array: np.ndarray, name: str) -> np.ndarray:
 
 def _checked(table: np.ndarray, name: str, labels: Sequence[str] | None) -> np.ndarray:
     """Return `table` as floats, all of them finite."""
-    return _finite(_floats(table, name, labels), name, labels, table.T)
+    return _finite(_floats(table, name, labels), name, labels, list(table.T))
 
 
 def _floats(table: np.ndarray, name: str, labels: Sequence[str] | None) -> np.ndarray:
@@ -319,7 +319,7 @@ def _finite(rows: np.ndarray, name: str, labels: Sequence[str] | None, cells: Se
     absent = np.isnan(rows)
     counts, firsts = absent.sum(axis=0), absent.argmax(axis=0)
     missing = {
-        int(column): (int(counts[column]), int(firsts[column]) + 1, str(cells[column][firsts[column]]))
+        int(column): (int(counts[column]), int(firsts[column]) + 1, str(cells[int(column)][firsts[column]]))
         for column in np.flatnonzero(counts)
     }
     refuse_missing(name, missing, labels)

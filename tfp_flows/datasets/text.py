@@ -8,6 +8,7 @@ some ten times faster (benchmarks/readers.py): where no quote is left once those
 import array
 import csv
 import io
+import itertools
 import math
 import numbers
 import re
@@ -64,7 +65,7 @@ def read_text(
     rows = _read_fast(data, layout, chosen)
     if rows is None:
         rows = _read_carefully(name, data, layout, chosen)
-    return rows, layout.header and tuple(layout.header[column] for column in chosen)
+    return rows, None if layout.header is None else tuple(layout.header[column] for column in chosen)
 
 
 def number(cell: str) -> float | None:
@@ -262,10 +263,8 @@ def _read_fast(data: bytes, layout: _Layout, chosen: list[int]) -> np.ndarray | 
 
 def _below(data: bytes, first_line: int) -> memoryview:
     """The bytes from a line, counted from 1, on."""
-    place = 0
-    for _ in range(first_line - 1):
-        place = _LINE_END.search(data, place).end()
-    return memoryview(data)[place:]
+    ends = (match.end() for match in itertools.islice(_LINE_END.finditer(data), first_line - 1))
+    return memoryview(data)[max(ends, default=0) :]
 
 
 def _without_quotes(body: memoryview, delimiter: str) -> memoryview | None:
@@ -288,4 +287,4 @@ def _without_quotes(body: memoryview, delimiter: str) -> memoryview | None:
     plain = np.searchsorted(places, opening) == np.searchsorted(places, closing)
     if not (at_start & at_end & plain & (closing > opening + 1)).all():
         return None
-    return memoryview(np.delete(letters, quotes))
+    return memoryview(np.delete(letters, quotes).tobytes())
