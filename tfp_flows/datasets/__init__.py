@@ -4,25 +4,35 @@ import inspect
 from typing import Any
 
 from tfp_flows.datasets.banana import banana
+from tfp_flows.datasets.columns import Finding, check_trainable, column_warnings, judge_columns
 from tfp_flows.datasets.dataset import Dataset, Split
-from tfp_flows.datasets.files import as_rows, read_rows, write_rows
+from tfp_flows.datasets.files import read_rows, read_table, write_rows
 from tfp_flows.datasets.gaussian import gaussian
 from tfp_flows.datasets.mesh import is_mesh_file, mesh
 from tfp_flows.datasets.siggraph import siggraph
+from tfp_flows.datasets.table import Table, as_rows, as_table, matched
 from tfp_flows.datasets.two_moons import two_moons
 from tfp_flows.errors import InputError
 
 __all__ = [
     "Dataset",
+    "Finding",
     "Split",
+    "Table",
     "as_rows",
+    "as_table",
     "banana",
+    "check_trainable",
+    "column_warnings",
     "gaussian",
     "is_mesh_file",
+    "judge_columns",
     "make",
+    "matched",
     "mesh",
     "names",
     "read_rows",
+    "read_table",
     "siggraph",
     "two_moons",
     "write_rows",

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfp_flows.errors import InputError
+from tfp_flows.errors import InputError, argument
 
 __all__ = ["PointCloud", "blender_folder", "load_points", "make_points"]
 
@@ -155,8 +155,8 @@ def _command(blender: PathLike | None) -> list[str]:
     program = shutil.which("blender" if blender is None else blender)
     if program is None and blender is None:
         raise InputError(
-            "blender None finds neither bpy in this Python nor a blender on PATH: on Python 3.11 pip install"
-            " 'tfp_flows[blender]', or apt install blender, or give the path of a blender executable"
+            "there is neither bpy in this Python nor a blender on PATH: pip install 'bpy>=4.2,<4.3' (Python 3.11), "
+            f"or apt install blender, or give the path of one with {argument('blender')}"
         )
     if program is None:
         raise InputError(f"blender {str(blender)!r} is no program: give a blender, or a Python that has bpy")

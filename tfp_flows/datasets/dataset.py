@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfp_flows.datasets.files import as_rows
+from tfp_flows.datasets.table import as_rows
 from tfp_flows.errors import InputError
 
 __all__ = ["Dataset", "Split"]
