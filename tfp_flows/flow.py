@@ -12,17 +12,20 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import BatchNorm, Standardize
 from tfp_flows.checks import check_sizes
+from tfp_flows.cumulative import Cumulative
 from tfp_flows.errors import InputError
+from tfp_flows.far import log_prob_of_any_rows
 from tfp_flows.gaussian import Gaussian
 from tfp_flows.pieces import in_pieces
 from tfp_flows.saving import write_flow_folder
+from tfp_flows.seeds import stateless
 
 __all__ = ["Flow"]
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 
-class Flow(tfd.TransformedDistribution):
+class Flow(Cumulative, tfd.TransformedDistribution):
     """A normalizing flow: `x = f(u)` with `u ~ N(0, I)` and f a chain of bijectors, so that
 
     ```
@@ -140,7 +143,7 @@ class Flow(tfd.TransformedDistribution):
         """
         draw, kwargs = super().sample, self._check_kwargs(kwargs)
         if batch_size is None:
-            return draw(sample_shape, seed=_stateless(seed), name=name, **kwargs)
+            return draw(sample_shape, seed=stateless(seed), name=name, **kwargs)
         return self._draw_in_pieces(draw, sample_shape, seed, batch_size, kwargs, self.dtype)
 
     def sample_and_log_prob(
@@ -149,7 +152,7 @@ class Flow(tfd.TransformedDistribution):
         """Draws as `sample` gives them, and their log-density, with no second pass."""
         draw, kwargs = self.experimental_sample_and_log_prob, self._check_kwargs(kwargs)
         if batch_size is None:
-            return draw(sample_shape, seed=_stateless(seed), **kwargs)
+            return draw(sample_shape, seed=stateless(seed), **kwargs)
         return self._draw_in_pieces(draw, sample_shape, seed, batch_size, kwargs, (self.dtype, self.dtype))
 
     def standardize(self, x: Any, weights: np.ndarray | None = None) -> None:
@@ -241,6 +244,9 @@ class Flow(tfd.TransformedDistribution):
                 by_layer[layer.name] = {k: given[k] for k in keywords}
         return {}, by_layer
 
+    def _log_prob(self, value: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+        return log_prob_of_any_rows(super()._log_prob, value, self.layers[0], **kwargs)
+
     def _call_sample_n(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tf.Tensor:
         return super()._call_sample_n(self._with_batch(sample_shape, kwargs), seed, **kwargs)
 
@@ -257,7 +263,7 @@ class Flow(tfd.TransformedDistribution):
         shape = self._with_batch(sample_shape, kwargs)
         if given is not None and batch.is_fully_defined():
             shape = tf.TensorShape([*np.ravel(given).astype(int), *batch])
-        seed = tfp.random.sanitize_seed(_stateless(seed))
+        seed = tfp.random.sanitize_seed(stateless(seed))
 
         def piece(i: Any, size: Any, *context: tf.Tensor) -> Any:
             own = tf.random.experimental.stateless_fold_in(seed, i)
@@ -298,11 +304,6 @@ def _with_context(kwargs: dict[str, Any], context: Sequence[tf.Tensor]) -> dict[
 def _product(shape: Any) -> int | tf.Tensor:
     """How many rows there are: an integer where it is known."""
     return shape.num_elements() if isinstance(shape, tf.TensorShape) else tf.reduce_prod(shape)
-
-
-def _stateless(seed: Any) -> Any:
-    """An integer as a stateless seed: with TFP's stateful ones, the second call would give other draws."""
-    return tf.constant([0, seed], tf.int32) if isinstance(seed, (int, np.integer)) else seed
 
 
 _keys = itertools.count()

@@ -84,3 +84,7 @@ class BatchNorm(tfp.bijectors.Bijector):
     def _inverse_log_det_jacobian(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         _, variance = self._moments(x, training)
         return tf.reduce_sum(self.log_gamma - 0.5 * tf.math.log(variance + self.epsilon))
+
+    @classmethod
+    def _is_increasing(cls, training: bool = False) -> bool:
+        return True

@@ -85,3 +85,7 @@ class LeakyReLU(tfp.bijectors.Bijector):
             return tf.where(u >= 0, tf.zeros_like(u), self.log_alpha)
         alpha = tf.exp(self.log_alpha)
         return tf.math.log(0.5 * (1 + alpha + (1 - alpha) * u / tf.sqrt(u**2 + tf.exp(self.log_smoothness))))
+
+    @classmethod
+    def _is_increasing(cls) -> bool:
+        return True

@@ -58,3 +58,7 @@ class Standardize(tfp.bijectors.Bijector):
 
     def _forward_log_det_jacobian(self, u: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(tf.math.log(self.scale))
+
+    @classmethod
+    def _is_increasing(cls) -> bool:
+        return True

@@ -67,6 +67,11 @@ def load(folder: str | PathLike) -> Flow:
     True
     """
     config, weights = read_flow_folder(folder)
-    flow = make(**config["flow"])
+    flow = make(**_of_version_0_1(config["flow"]))
     restore_weights(flow.variables, weights, folder)
     return flow
+
+
+def _of_version_0_1(config: dict[str, Any]) -> dict[str, Any]:
+    """A recipe with the options that it could not have yet, as they were then."""
+    return {"logit_bound": None, **config} if config.get("name") == "nsf_coupling" else config
