@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.errors import InputError
@@ -49,7 +50,9 @@ class Cumulative:
 
     def quantile(self, value: Any, name: str = "quantile", **kwargs: Any) -> tf.Tensor:
         """The x with `cdf(x) = value`: `[...] -> [..., 1]`."""
-        value = tf.identity(tf.cast(tf.convert_to_tensor(value), self.dtype))
+        if not tf.is_tensor(value):  # a list of numbers would become float32 first, where 1 - 1e-12 is 1
+            value = np.asarray(value, self.dtype.as_numpy_dtype)
+        value = tf.identity(tf.cast(value, self.dtype))
         return self._cumulative("quantile", value, name, kwargs)
 
     def _cumulative(self, what: str, value: tf.Tensor, name: str, kwargs: dict[str, Any]) -> tf.Tensor:

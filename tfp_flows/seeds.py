@@ -17,6 +17,9 @@ def stateless(seed: Any) -> Any:
     With TFP's stateful seeds, the second call would give other draws. Different integers of 64 bits give different
     seeds: the halves of their two's complement. Larger ones are hashed.
 
+    In a loop of `tf.vectorized_map`, as the joint distributions `…AutoBatched` have, a stateless seed would give every
+    iteration the same draws: there an integer stays an integer, of 31 bits, and TFP draws the seeds of iterations.
+
     Raises:
       InputError: for a number that is not an integer, or a word.
 
@@ -33,5 +36,7 @@ def stateless(seed: Any) -> Any:
         return seed
     if not -(2**63) <= seed < 2**63:
         seed = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:8], "little", signed=True)
+    if "loop_body" in tf.get_current_name_scope().split("/"):
+        return seed % (2**31 - 1)
     halves = (seed >> 32) % 2**32, seed % 2**32
     return tf.constant([half - 2**32 if half >= 2**31 else half for half in halves], tf.int32)

@@ -68,7 +68,10 @@ class BatchNorm(tfp.bijectors.Bijector):
 
     def _moments(self, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         if training:
-            return tf.nn.moments(x, axes=list(range(x.shape.rank - 1)))
+            # tf.nn.moments takes the mean in the variance for a constant: its second derivatives are wrong.
+            axes = list(range(x.shape.rank - 1))
+            mean = tf.reduce_mean(x, axes)
+            return mean, tf.reduce_mean((x - mean) ** 2, axes)
         return tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
 
     def _forward(self, u: tf.Tensor, training: bool = False) -> tf.Tensor:
