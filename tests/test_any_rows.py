@@ -14,7 +14,6 @@ DEEP = (1, 2, 1, 1, 3, 1, 1, 1, 2)  # with the event, ten dimensions
 MODES = {
     "eager": lambda f: f,
     "graph": lambda f: tf.function(f, autograph=False),
-    "unknown": lambda f: tf.function(f, autograph=False, input_signature=[tf.TensorSpec(None, tf.float64)]),
     "xla": lambda f: tf.function(f, autograph=False, jit_compile=True),
 }
 FAR = np.array([[np.inf, 0], [0, -np.inf], [3e38, 0], [0, -3e38], [3e38, 3e38], [-3e38, np.inf]], "float32")
@@ -35,6 +34,10 @@ def all_of(bijector, event_ndims=1, **kwargs):
 
 @pytest.mark.parametrize("case", CASES)
 def test_layers_take_ten_dimensions(case, rng):
+    four = rng.normal(size=(2, 3, 4, SIZE))
+    given = keywords(case, tf.constant(rng.normal(size=(4, CONTEXT))))
+    for a, b in zip(all_of(layer(case), **given)(four), all_of(layer(case), **given)(four[1, 2]), strict=True):
+        np.testing.assert_allclose(a[1, 2] if a.shape.rank > 1 else a, b, atol=1e-12)
     x, context = rng.normal(size=(*DEEP, SIZE)), tf.constant(rng.normal(size=(2, CONTEXT)))
     flat = tf.constant(x.reshape(-1, SIZE))
     one_each = tf.reshape(tf.broadcast_to(context, [*DEEP, CONTEXT]), [-1, CONTEXT])
