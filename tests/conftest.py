@@ -33,11 +33,16 @@ def make_small(name: str, event_size: int, **options) -> "tff.Flow":
 
 def scramble(flow: "tff.Flow", scale: float = 0.3, seed: int = 0) -> "tff.Flow":
     """Moves every variable away from its start, as training would; the statistics stay positive."""
+    scramble_variables(flow.variables, scale, seed)
+    return flow
+
+
+def scramble_variables(variables, scale: float = 0.3, seed: int = 0) -> None:
+    """The same for the variables of anything."""
     rng = np.random.default_rng(seed)
-    for variable in (v for v in flow.variables if "rotation" not in v.name):
+    for variable in (v for v in variables if "rotation" not in v.name):
         value, noise = variable.numpy(), rng.normal(0.0, scale, variable.shape)
         variable.assign(value * np.exp(noise) if not variable.trainable else value + noise)
-    return flow
 
 
 @functools.cache

@@ -13,11 +13,14 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import BatchNorm, Standardize
 from tfp_flows.checks import check_sizes
+from tfp_flows.cumulative import Cumulative
 from tfp_flows.errors import InputError
 from tfp_flows.export import export_flow, exported_functions
+from tfp_flows.far import log_prob_of_any_rows
 from tfp_flows.gaussian import Gaussian
 from tfp_flows.pieces import in_pieces
 from tfp_flows.recipe import Recorded
+from tfp_flows.seeds import stateless
 from tfp_flows.state import save_state
 
 __all__ = ["Flow"]
@@ -25,7 +28,7 @@ __all__ = ["Flow"]
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 
-class Flow(tfd.TransformedDistribution, Recorded):
+class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
     """A normalizing flow: `x = f(u)` with `u ~ N(0, I)` and f a chain of bijectors, so that
 
     ```
@@ -111,7 +114,7 @@ class Flow(tfd.TransformedDistribution, Recorded):
             name=name or (config["name"] if config else "flow"),
         )
         # What follows a first Standardize, which takes rows of another type than the rest.
-        rest = self.layers[1:]
+        rest = self.layers[1:] if self.standardizes_first else self.layers
         self._after_first = self._no_dependency(chain(rest) if rest else tfb.Identity())
         self._key = next(_keys)
         _flows[self._key] = self
@@ -181,7 +184,7 @@ class Flow(tfd.TransformedDistribution, Recorded):
         """
         draw, kwargs = super().sample, self._check_kwargs(kwargs)
         if batch_size is None:
-            return draw(sample_shape, seed=_stateless(seed), name=name, **kwargs)
+            return draw(sample_shape, seed=stateless(seed), name=name, **kwargs)
         return self._draw_in_pieces(draw, sample_shape, seed, batch_size, kwargs, self.dtype)
 
     def sample_and_log_prob(
@@ -190,13 +193,15 @@ class Flow(tfd.TransformedDistribution, Recorded):
         """Draws as `sample` gives them, and their log-density, with no second pass."""
         draw, kwargs = self.experimental_sample_and_log_prob, self._check_kwargs(kwargs)
         if batch_size is None:
-            return draw(sample_shape, seed=_stateless(seed), **kwargs)
+            return draw(sample_shape, seed=stateless(seed), **kwargs)
         return self._draw_in_pieces(draw, sample_shape, seed, batch_size, kwargs, (self.dtype, self.dtype))
 
     def encode(self, x: Any, *, context: Any = None, training: bool = False) -> tf.Tensor:
         """The latents `u = f^-1(x)` of rows `x [..., D]`, which are normal where the flow fits the rows' law."""
         kwargs = self._check_kwargs({"context": context, "training": training})
-        return self._latents(self._rows(x), kwargs)[0]
+        x, (_, by_layer) = self._rows(x), self._split_kwargs(kwargs)
+        z = self.layers[0].standardized(x) if self.standardizes_first else x
+        return self._after_first.inverse(z, **by_layer)
 
     def decode(self, u: Any, *, context: Any = None) -> tf.Tensor:
         """The rows `x = f(u)` of latents `u [..., D]`."""
@@ -317,19 +322,19 @@ class Flow(tfd.TransformedDistribution, Recorded):
             raise InputError(f"the last dimension of x must be {self.event_size}; got shape {value.shape}.")
         return tf.ensure_shape(value, [*value.shape[:-1], self.event_size])
 
-    def _latents(self, x: tf.Tensor, kwargs: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
-        """The latents of rows, and the log-determinant of the Jacobian of the map to them."""
-        _, by_layer = self._split_kwargs(kwargs)
-        chain, log_det = self.bijector, tf.zeros([], self.dtype)
-        if self.standardizes_first:
-            first, chain = self.layers[0], self._after_first
-            x, log_det = first.standardized(x), -first._forward_log_det_jacobian(x)
-        u = chain.inverse(x, **by_layer)
-        return u, log_det + chain.inverse_log_det_jacobian(x, event_ndims=1, **by_layer)
-
     def _log_prob(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-        u, log_det = self._latents(x, kwargs)
-        return self.distribution.log_prob(u) + log_det
+        most = np.finfo(self.dtype.as_numpy_dtype).max
+        if not self.standardizes_first:
+            return log_prob_of_any_rows(self._log_prob_after_first, x, most, **kwargs)
+        first = self.layers[0]
+        z = first.standardized(x)
+        log_prob = log_prob_of_any_rows(self._log_prob_after_first, z, np.sqrt(most), **kwargs)
+        return log_prob - first.forward_log_det_jacobian(z, event_ndims=1)
+
+    def _log_prob_after_first(self, z: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+        _, by_layer = self._split_kwargs(kwargs)
+        u = self._after_first.inverse(z, **by_layer)
+        return self.distribution.log_prob(u) + self._after_first.inverse_log_det_jacobian(z, event_ndims=1, **by_layer)
 
     def _check_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The keyword arguments as tensors; `InputError` if one is unknown, missing or of the wrong size."""
@@ -374,7 +379,7 @@ class Flow(tfd.TransformedDistribution, Recorded):
         shape = self._with_batch(sample_shape, kwargs)
         if given is not None and batch.is_fully_defined():
             shape = tf.TensorShape([*np.ravel(given).astype(int), *batch])
-        seed = tfp.random.sanitize_seed(_stateless(seed))
+        seed = tfp.random.sanitize_seed(stateless(seed))
 
         def piece(i: Any, size: Any, *context: tf.Tensor) -> Any:
             own = tf.random.experimental.stateless_fold_in(seed, i)
@@ -423,11 +428,6 @@ def _with_context(kwargs: dict[str, Any], context: Sequence[tf.Tensor]) -> dict[
 def _product(shape: Any) -> int | tf.Tensor:
     """How many rows there are: an integer where it is known."""
     return shape.num_elements() if isinstance(shape, tf.TensorShape) else tf.reduce_prod(shape)
-
-
-def _stateless(seed: Any) -> Any:
-    """An integer as a stateless seed: with TFP's stateful ones, the second call would give other draws."""
-    return tf.constant([0, seed], tf.int32) if isinstance(seed, (int, np.integer)) else seed
 
 
 _keys = itertools.count()

@@ -82,3 +82,6 @@ class Affine(Recorded, tfp.bijectors.Bijector):
 
     def _forward_log_det_jacobian(self, u: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(self.log_diagonal)
+
+    def _is_increasing(self) -> tf.Tensor:
+        return tf.reshape(self.rotation, [-1])[0] > 0  # of one dimension: it is 1 or -1

@@ -70,7 +70,10 @@ class BatchNorm(Recorded, tfp.bijectors.Bijector):
 
     def _moments(self, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         if training:
-            return tf.nn.moments(x, axes=list(range(x.shape.rank - 1)))
+            # tf.nn.moments takes the mean in the variance for a constant: its second derivatives are wrong.
+            axes = list(range(x.shape.rank - 1))
+            mean = tf.reduce_mean(x, axes)
+            return mean, tf.reduce_mean((x - mean) ** 2, axes)
         return tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
 
     def _forward(self, u: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -86,3 +89,7 @@ class BatchNorm(Recorded, tfp.bijectors.Bijector):
     def _inverse_log_det_jacobian(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         _, variance = self._moments(x, training)
         return tf.reduce_sum(self.log_gamma - 0.5 * tf.math.log(variance + self.epsilon))
+
+    @classmethod
+    def _is_increasing(cls, training: bool = False) -> bool:
+        return True

@@ -68,21 +68,29 @@ class LeakyReLU(Recorded, tfp.bijectors.Bijector):
     def _parameter_properties(cls, dtype: tf.DType) -> dict:
         return {}
 
+    def _sharp_log_slope(self, x: tf.Tensor) -> tf.Tensor:
+        # A product, and not tf.where, which takes no more than nine dimensions.
+        return self.log_alpha * tf.cast(x < 0, x.dtype)
+
     def _forward(self, u: tf.Tensor) -> tf.Tensor:
-        alpha = tf.exp(self.log_alpha)
         if self.log_smoothness is None:
-            return tf.where(u >= 0, u, u * alpha)
+            return u * tf.exp(self._sharp_log_slope(u))
+        alpha = tf.exp(self.log_alpha)
         return 0.5 * ((1 + alpha) * u + (1 - alpha) * tf.sqrt(u**2 + tf.exp(self.log_smoothness)))
 
     def _inverse(self, x: tf.Tensor) -> tf.Tensor:
-        alpha = tf.exp(self.log_alpha)
         if self.log_smoothness is None:
-            return tf.where(x >= 0, x, x / alpha)
+            return x * tf.exp(-self._sharp_log_slope(x))
+        alpha = tf.exp(self.log_alpha)
         root = tf.sqrt(x**2 + tf.exp(self.log_alpha + self.log_smoothness))
         return 0.5 * ((1 + alpha) * x - (1 - alpha) * root) / alpha
 
     def _forward_log_det_jacobian(self, u: tf.Tensor) -> tf.Tensor:
         if self.log_smoothness is None:
-            return tf.where(u >= 0, tf.zeros_like(u), self.log_alpha)
+            return self._sharp_log_slope(u)
         alpha = tf.exp(self.log_alpha)
         return tf.math.log(0.5 * (1 + alpha + (1 - alpha) * u / tf.sqrt(u**2 + tf.exp(self.log_smoothness))))
+
+    @classmethod
+    def _is_increasing(cls) -> bool:
+        return True

@@ -66,3 +66,8 @@ class MaskedAutoregressiveFlow(Recorded, Conditional, tfp.bijectors.MaskedAutore
             return self._bijector_fn(y, **kwargs)
         params = self._shift_and_log_scale_fn(y, **kwargs)
         return ElementwiseAffine(*(tf.unstack(params, num=2, axis=-1) if tf.is_tensor(params) else params))
+
+    def _is_increasing(self, **kwargs: tf.Tensor) -> bool:
+        if self._shift_and_log_scale_fn is None:
+            raise NotImplementedError("whether a layer with a bijector_fn increases is not known.")
+        return True  # of one dimension: the scale is positive

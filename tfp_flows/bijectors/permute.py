@@ -45,6 +45,10 @@ class Permute(Recorded, tfp.bijectors.Permute):
     def _inverse(self, x: tf.Tensor) -> tf.Tensor:
         return _permuted(x, self._back, self._there)
 
+    @classmethod
+    def _is_increasing(cls) -> bool:
+        return True  # of one dimension, where there is but the identity
+
 
 def _permuted(x: tf.Tensor, there: np.ndarray, back: np.ndarray) -> tf.Tensor:
     @tf.custom_gradient

@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.conditional import Conditional
 from tfp_flows.bijectors.elementwise_affine import ElementwiseAffine
+from tfp_flows.bijectors.rows import as_rows
 from tfp_flows.recipe import Recorded
 
 __all__ = ["RealNVP"]
@@ -35,19 +36,31 @@ class RealNVP(Recorded, Conditional, tfp.bijectors.RealNVP):
     """
 
     def _forward(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
-        bijector, moved = self._second_half(x, **kwargs)
-        y = self._with_second_half(x, bijector.forward(moved))
+        rows, given, whole = as_rows(x, kwargs)
+        bijector, moved = self._second_half(rows, **given)
+        y = self._with_second_half(rows, bijector.forward(moved))
         ildj = -bijector.forward_log_det_jacobian(moved, event_ndims=1)
-        self._cache.forward_attributes(x, **kwargs)["ildj"] = ildj
-        return y
+        self._cache.forward_attributes(x, **kwargs)["ildj"] = whole(ildj)
+        return whole(y)
 
     def _inverse(self, y: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
         # One evaluation of the network serves the log-det too: TFP's cache keeps it with the pair (x, y).
-        bijector, moved = self._second_half(y, **kwargs)
-        x = self._with_second_half(y, bijector.inverse(moved))
+        rows, given, whole = as_rows(y, kwargs)
+        bijector, moved = self._second_half(rows, **given)
+        x = self._with_second_half(rows, bijector.inverse(moved))
         ildj = bijector.inverse_log_det_jacobian(moved, event_ndims=1)
-        self._cache.inverse_attributes(y, **kwargs)["ildj"] = ildj
-        return x
+        self._cache.inverse_attributes(y, **kwargs)["ildj"] = whole(ildj)
+        return whole(x)
+
+    def _forward_log_det_jacobian(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
+        rows, given, whole = as_rows(x, kwargs)
+        bijector, moved = self._second_half(rows, **given)
+        return whole(bijector.forward_log_det_jacobian(moved, event_ndims=1))
+
+    def _inverse_log_det_jacobian(self, y: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
+        rows, given, whole = as_rows(y, kwargs)
+        bijector, moved = self._second_half(rows, **given)
+        return whole(bijector.inverse_log_det_jacobian(moved, event_ndims=1))
 
     def _second_half(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tuple[Any, tf.Tensor]:
         """The bijector that the half which stays makes for the half which moves, and that half."""

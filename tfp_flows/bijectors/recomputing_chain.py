@@ -60,9 +60,22 @@ class RecomputingChain(Recorded, tfb.Composition):
                 raise InputError(
                     f"bijectors must keep the number of dimensions; {layer.name} takes {ndims[0]} to {ndims[1]}."
                 )
-        # parameters=None: to TFP's cache every chain is another one
-        super().__init__(list(bijectors), name, None, forward_min_event_ndims=None, inverse_min_event_ndims=None)
+        # The parameters are what TFP finds batch shapes by, and copies.
+        super().__init__(
+            list(bijectors),
+            name,
+            {"bijectors": list(bijectors), "name": name},
+            forward_min_event_ndims=None,
+            inverse_min_event_ndims=None,
+        )
         self._segments = self._no_dependency(self._cut(_units(self.bijectors)))
+
+    def _get_parameterization(self) -> int:
+        """What TFP's cache takes for equality: every chain is another one."""
+        return id(self)
+
+    def _is_increasing(self, **kwargs: Any) -> bool | tf.Tensor:
+        return tfb.Chain._is_increasing(self, **kwargs)
 
     def _cut(self, units: list[list[tfb.Bijector]]) -> list[list[tfb.Bijector]]:
         """The segments, in the order of `bijectors`."""

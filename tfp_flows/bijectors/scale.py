@@ -49,3 +49,7 @@ class Scale(Recorded, tfp.bijectors.Bijector):
 
     def _forward_log_det_jacobian(self, u: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(self.log_scale)
+
+    @classmethod
+    def _is_increasing(cls) -> bool:
+        return True

@@ -14,6 +14,7 @@ __all__ = ["SplineCoupling"]
 
 MIN_BIN = 1e-3  # smallest width and height of a bin, as a part of the interval
 MIN_SLOPE = 1e-3  # smallest slope at a knot
+SLOPE_BOUND = 10.0  # of what a network says of a slope, where logits are bounded
 
 
 class SplineCoupling(RealNVP):
@@ -29,14 +30,21 @@ class SplineCoupling(RealNVP):
     Each spline has K bins: K widths and K heights from a softmax, K - 1 inner slopes from a softplus, and the slope 1
     at both ends, so that it meets its tails smoothly. A network that returns zeros gives the identity.
 
+    What the network says is bounded smoothly, by `bound * tanh(raw / bound)`. Whatever its weights are, no bin is more
+    than exp(2 logit_bound) times as large as another, so rounding stays small: in float32, with weights far from their
+    start, the log-density of a sample and that of the same numbers taken as data differ by less than .01 nats in 99 of
+    100 rows, and by 10 to 20 nats without the bound (benchmarks/spline_bounds.py).
+
     Args:
       num_masked: d, the number of dimensions that stay as they are and condition the others.
       network: conditioner `[..., d] -> [..., D - d, 3 K - 1]`, such as `tff.networks.MLP(d, D - d, 3 * K - 1)`.
       interval: B, positive: data should be of the order of 1, as `Standardize` makes it.
+      logit_bound: bound on the absolute logits of widths and heights, positive; None for no bound on anything, the law
+        of version 0.1.
       name: name of the layer.
 
     Raises:
-      InputError: if `network.params` is not 3 K - 1 for some K of 2 to 500, or the interval is not positive.
+      InputError: if `network.params` is not 3 K - 1 for some K of 2 to 500, or the interval or bound is not positive.
 
     Example:
 
@@ -50,29 +58,56 @@ class SplineCoupling(RealNVP):
     Source: Durkan et al., Neural Spline Flows, arXiv:1906.04032.
     """
 
-    def __init__(self, num_masked: int, network: Callable, *, interval: float = 3.0, name: str | None = None) -> None:
-        super().__init__(num_masked=num_masked, bijector_fn=_Splines(network, interval), name=name or "spline_coupling")
+    def __init__(
+        self,
+        num_masked: int,
+        network: Callable,
+        *,
+        interval: float = 3.0,
+        logit_bound: float | None = 2.0,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            num_masked=num_masked,
+            bijector_fn=_Splines(network, interval, logit_bound),
+            name=name or "spline_coupling",
+        )
 
 
 class _Splines(tf.Module):
     """Makes the splines of one half from the other half: the `bijector_fn` of `tfb.RealNVP`."""
 
-    def __init__(self, network: Callable, interval: float) -> None:
+    def __init__(self, network: Callable, interval: float, logit_bound: float | None) -> None:
         super().__init__(name="splines")
         bins, rest = divmod(network.params + 1, 3)
         if rest or not 2 <= bins <= 500:
             raise InputError(f"network.params must be 3 K - 1 for K of 2 to 500 bins; got {network.params}.")
         if not interval > 0:
             raise InputError(f"interval must be positive; got {interval!r}.")
+        if logit_bound is not None and not logit_bound > 0:
+            raise InputError(f"logit_bound must be positive or None; got {logit_bound!r}.")
         self.network, self.bins, self.interval = network, bins, float(interval)
+        self.logit_bound = None if logit_bound is None else float(logit_bound)
         self.context_size = network.context_size
 
     def __call__(self, x: tf.Tensor, output_units: int, **kwargs: tf.Tensor) -> "_Spline":
         raw = self.network(x, **kwargs)
         sizes, slopes = tf.split(raw, [2 * self.bins, self.bins - 1], axis=-1)
-        parts = tf.nn.softmax(tf.reshape(sizes, tf.concat([tf.shape(sizes)[:-1], [2, self.bins]], 0)))
+        parts = _parts(tf.reshape(sizes, tf.concat([tf.shape(sizes)[:-1], [2, self.bins]], 0)), self.logit_bound)
         sizes = 2.0 * self.interval * (MIN_BIN + (1.0 - MIN_BIN * self.bins) * parts)
-        return _Spline(sizes, slopes, self.interval)
+        return _Spline(sizes, slopes, self.interval, None if self.logit_bound is None else SLOPE_BOUND)
+
+
+def _parts(raw: tf.Tensor, bound: float | None) -> tf.Tensor:
+    """The softmax over the last dimension, of logits that are bounded first; then it needs no maximum."""
+    if bound is None:
+        return tf.nn.softmax(raw)
+    grown = tf.exp(_bounded(raw, bound))
+    return grown / tf.reduce_sum(grown, axis=-1, keepdims=True)
+
+
+def _bounded(raw: tf.Tensor, bound: float | None) -> tf.Tensor:
+    return raw if bound is None else bound * tf.math.tanh(raw * (1.0 / bound))
 
 
 class _Bins(NamedTuple):
@@ -98,11 +133,14 @@ class _Spline(tfp.bijectors.Bijector):
       sizes: `[..., 2, K]`, widths and heights of the bins; each add up to `2 B`.
       raw_slopes: `[..., K - 1]`, at the inner knots: zero stands for the slope one, which the ends have.
       interval: B.
+      slope_bound: of the raw slopes, or None.
     """
 
-    def __init__(self, sizes: tf.Tensor, raw_slopes: tf.Tensor, interval: float) -> None:
+    def __init__(
+        self, sizes: tf.Tensor, raw_slopes: tf.Tensor, interval: float, slope_bound: float | None = None
+    ) -> None:
         super().__init__(forward_min_event_ndims=0, dtype=sizes.dtype, name="spline")
-        self.sizes, self.raw_slopes, self.interval = sizes, raw_slopes, interval
+        self.sizes, self.raw_slopes, self.interval, self.slope_bound = sizes, raw_slopes, interval, slope_bound
         self._running = tf.constant(np.triu(np.ones([raw_slopes.shape[-1]] * 2)), sizes.dtype)
 
     def _find(self, value: tf.Tensor, side: int) -> _Bins:
@@ -116,37 +154,40 @@ class _Spline(tfp.bijectors.Bijector):
         here = tf.concat([one, is_above], axis=-1) - full  # 1 for the bin that it is in
         x, y = tf.unstack(tf.reduce_sum(full[..., None, :] * self.sizes, axis=-1) - self.interval, axis=-1)
         width, height = tf.unstack(tf.reduce_sum(here[..., None, :] * self.sizes, axis=-1), axis=-1)
-        first = _slope(tf.reduce_sum(here[..., 1:] * self.raw_slopes, axis=-1))
-        last = _slope(tf.reduce_sum(here[..., :-1] * self.raw_slopes, axis=-1))
+        first = _slope(tf.reduce_sum(here[..., 1:] * self.raw_slopes, axis=-1), self.slope_bound)
+        last = _slope(tf.reduce_sum(here[..., :-1] * self.raw_slopes, axis=-1), self.slope_bound)
         return _Bins(in_tail, x, y, width, height, height / width, first, last)
 
     def _forward(self, x: tf.Tensor) -> tf.Tensor:
         bins = self._find(x, 0)
-        t = _inside(bins.in_tail, x - bins.x) / bins.width
-        value = bins.y + bins.height * (bins.slope * t**2 + bins.first * t * (1 - t)) / _denominator(bins, t)
+        t = _within(_inside(bins.in_tail, x - bins.x) / bins.width)
+        value = bins.y + bins.height * t * (bins.slope * t + bins.first * (1 - t)) / _denominator(bins, t)
         self._cache.forward_attributes(x)["ildj"] = -_log_slope(bins, t)
         return tf.where(bins.in_tail, x, value)
 
     def _inverse(self, y: tf.Tensor) -> tf.Tensor:
-        # The root in [0, 1] of a t^2 + b t + c, in the form that does not cancel: arXiv:1906.04032, appendix A.3.
+        # The root of a t^2 + b t = c in [0, 1], by whichever form does not cancel: arXiv:1906.04032, appendix A.3, has
+        # one of them. As a part of the height, rise cannot leave [0, 1], and the signs below hold: c >= 0, and a > 0
+        # where b < 0.
         bins = self._find(y, 1)
-        rise = _inside(bins.in_tail, y - bins.y)
+        rise = _within(_inside(bins.in_tail, y - bins.y) / bins.height)
         bend = rise * (bins.last + bins.first - 2 * bins.slope)
-        a = bins.height * (bins.slope - bins.first) + bend
-        b = bins.height * bins.first - bend
-        c = -bins.slope * rise
-        t = -2 * c / (b + tf.sqrt(tf.maximum(b**2 - 4 * a * c, 1e-30)))
+        a = bins.slope - bins.first + bend
+        b = bins.first - bend
+        c = bins.slope * rise
+        root = tf.sqrt(tf.maximum(b**2 + 4 * a * c, 1e-30))
+        t = _within(tf.where(b < 0, root - b, 2 * c) / tf.where(b < 0, 2 * a, root + b))
         self._cache.inverse_attributes(y)["ildj"] = -_log_slope(bins, t)
         return tf.where(bins.in_tail, y, t * bins.width + bins.x)
 
     def _forward_log_det_jacobian(self, x: tf.Tensor) -> tf.Tensor:
         bins = self._find(x, 0)
-        return _log_slope(bins, _inside(bins.in_tail, x - bins.x) / bins.width)
+        return _log_slope(bins, _within(_inside(bins.in_tail, x - bins.x) / bins.width))
 
 
-def _slope(raw: tf.Tensor) -> tf.Tensor:
+def _slope(raw: tf.Tensor, bound: float | None) -> tf.Tensor:
     """What the network says of a knot, as the slope there: zero is the slope one."""
-    return MIN_SLOPE + tf.math.softplus(raw + np.log(np.expm1(1.0 - MIN_SLOPE)))
+    return MIN_SLOPE + tf.math.softplus(_bounded(raw, bound) + np.log(np.expm1(1.0 - MIN_SLOPE)))
 
 
 def _inside(in_tail: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
@@ -154,8 +195,14 @@ def _inside(in_tail: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     return tf.where(in_tail, tf.zeros_like(value), value)
 
 
+def _within(part: tf.Tensor) -> tf.Tensor:
+    """A part of a bin, in [0, 1] whatever rounding did; to a gradient it is what it was."""
+    return part + tf.stop_gradient(tf.clip_by_value(part, 0.0, 1.0) - part)
+
+
 def _denominator(bins: _Bins, t: tf.Tensor) -> tf.Tensor:
-    return bins.slope + (bins.last + bins.first - 2 * bins.slope) * t * (1 - t)
+    both = t * (1 - t)
+    return bins.slope * (1 - 2 * both) + (bins.last + bins.first) * both
 
 
 def _log_slope(bins: _Bins, t: tf.Tensor) -> tf.Tensor:

@@ -74,5 +74,6 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
     def _forward_log_det_jacobian(self, u: tf.Tensor) -> tf.Tensor:
         return tf.cast(tf.reduce_sum(tf.math.log(self.scale)), self.dtype)
 
-    def _is_increasing(self) -> bool:
+    @classmethod
+    def _is_increasing(cls) -> bool:
         return True

@@ -22,6 +22,7 @@ def nsf_coupling(
     permutation: str | Sequence[Sequence[int]] = "reverse",
     num_bins: int = 64,
     interval: float = 3.0,
+    logit_bound: float | None = 2.0,
     reversible: bool = False,
     seed: int | None = None,
     dtype: str = "float32",
@@ -44,6 +45,8 @@ def nsf_coupling(
       permutation: between layers: "reverse", "random", "none", or a list of permutations of 0..D-1.
       num_bins: bins of each spline, 2 to 500.
       interval: B: the splines act on [-B, B] of standardised data, and leave what is outside as it is.
+      logit_bound: smooth bound on the absolute logits of the bins' sizes, which keeps rounding small; None for none, as
+        in version 0.1.
       reversible: whether the gradient recomputes each layer's input by its inverse instead of keeping it: training then
         takes memory that does not grow with the depth, and more time a step; not with batch_norm.
       seed: integer that fixes the initial weights and random permutations.
@@ -80,6 +83,6 @@ def nsf_coupling(
             dtype=dtype,
             name=f"nsf_coupling{i}",
         )
-        return SplineCoupling(num_masked, network, interval=interval, name=f"nsf_coupling{i}")
+        return SplineCoupling(num_masked, network, interval=interval, logit_bound=logit_bound, name=f"nsf_coupling{i}")
 
     return build_chain("nsf_coupling", options, layer)

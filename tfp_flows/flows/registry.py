@@ -76,5 +76,10 @@ def load(folder: str | PathLike, *, into: Flow | None = None) -> Flow:
         put_into(into, state)
         return into
     if state.config_0_1 is not None:
-        return restored(state, lambda: make(**state.config_0_1))
+        return restored(state, lambda: make(**_of_version_0_1(state.config_0_1)))
     return restored(state, lambda: make_from(state.recipe))
+
+
+def _of_version_0_1(config: dict[str, Any]) -> dict[str, Any]:
+    """A recipe with the options that it could not have yet, as they were then."""
+    return {"logit_bound": None, **config} if config.get("name") == "nsf_coupling" else config

@@ -180,7 +180,7 @@ class MADE(Recorded, tf.Module):
         if self.params != 2:
             raise InputError(f"an affine layer takes a MADE with params=1 or params=2; got params={self.params}.")
         x, y = self.solve(u, _scaled_and_shifted, **kwargs)
-        return x, y[..., 1]
+        return x, tf.unstack(y, axis=-1)[1]
 
 
 def _shifted(y: list[tf.Tensor], u: tf.Tensor) -> tf.Tensor:

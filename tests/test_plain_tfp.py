@@ -1,0 +1,65 @@
+"""Layers and chains in TFP's own distributions, chains and joint distributions."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from layers import CASES, SIZE, layer
+
+from tfp_flows import bijectors
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+WRAPS = {
+    "alone": lambda b: b,
+    "inverted": tfb.Invert,
+    "before": lambda b: tfb.Chain([tfb.Scale(tf.constant(2.0, tf.float64)), b]),
+    "after": lambda b: tfb.Chain([b, tfb.Shift(tf.constant(1.0, tf.float64))]),
+}
+ALONE = [case for case in CASES if not case.endswith("context")]
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
+@pytest.mark.parametrize("case", ALONE)
+def test_transformed_distribution(case, wrap):
+    bijector = WRAPS[wrap](layer(case))
+    density = tfd.TransformedDistribution(tfd.MultivariateNormalDiag(tf.zeros(SIZE, tf.float64)), bijector)
+    assert density.batch_shape == ()
+    assert density.batch_shape_tensor().shape == (0,)
+    assert density.event_shape == (SIZE,)
+    assert bijector.experimental_batch_shape(x_event_ndims=1) == ()
+    assert bijector.experimental_batch_shape_tensor(x_event_ndims=1).shape == (0,)
+    assert isinstance(bijector.parameter_properties(), dict)
+    x, log_prob = density.experimental_sample_and_log_prob([4, 2], seed=(0, 1))
+    np.testing.assert_allclose(density.log_prob(tf.identity(x)), log_prob, atol=1e-8)
+    np.testing.assert_array_equal(density.sample([4, 2], seed=(0, 1)), x)
+    assert density[...].batch_shape == ()
+    many = tfd.Independent(tfd.BatchBroadcast(density, [2]), 1)
+    assert many.log_prob(x).shape == (4,)
+    assert tfd.Sample(density, 2).log_prob(x).shape == (4,)
+
+
+@pytest.mark.filterwarnings("ignore:Saw Tensor seed")
+@pytest.mark.parametrize("kind", ["JointDistributionSequential", "JointDistributionSequentialAutoBatched"])
+@pytest.mark.parametrize("case", ["RecomputingChain", "ReversibleChain", "Planar"])
+def test_joint_distributions(case, kind):
+    density = tfd.TransformedDistribution(tfd.MultivariateNormalDiag(tf.zeros(SIZE, tf.float64)), layer(case))
+    joint = getattr(tfd, kind)([density, lambda x: tfd.MultivariateNormalDiag(x, tf.ones(SIZE, tf.float64))])
+    for seed in (3, (0, 3)):
+        x, y = joint.sample(4, seed=seed)
+        assert x.shape == y.shape == (4, SIZE)
+    wanted = density.log_prob(x) + tfd.MultivariateNormalDiag(x).log_prob(y)
+    np.testing.assert_allclose(joint.log_prob([tf.identity(x), y]), wanted, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", [bijectors.RecomputingChain, bijectors.ReversibleChain])
+def test_chains_of_the_same_layers_are_equal_to_themselves_only(kind, rng):
+    """Trap 1: TFP's cache is keyed by equality."""
+    one, two = (kind([bijectors.Affine(2, rng=rng, dtype="float64")]) for _ in range(2))
+    assert one == one
+    assert one != two
+    assert kind(one.bijectors) != one
+    x = tf.constant(rng.normal(size=(3, 2)))
+    assert np.all(one.forward(x).numpy() != two.forward(x).numpy())
+    again = one.copy(name="again")
+    assert again.name == "again"
+    np.testing.assert_array_equal(again.forward(tf.identity(x)), one.forward(x))

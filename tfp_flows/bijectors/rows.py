@@ -1,0 +1,34 @@
+"""Layers for batches of any number of dimensions: TensorFlow's kernels have limits, some from five dimensions on."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+__all__ = ["as_rows"]
+
+MOST = 3  # dimensions that every kernel takes, with two more that a layer of splines adds: softmax takes five
+
+
+def as_rows(x: tf.Tensor, kwargs: dict[str, Any]) -> tuple[tf.Tensor, dict[str, Any], Callable[[tf.Tensor], tf.Tensor]]:
+    """`x [..., D]` as rows `[N, D]` where it has more dimensions than all of TensorFlow's kernels take.
+
+    Returns:
+      The rows; the keyword arguments, where a context `[..., C]` has become `[N, C]`, one for each row; and a function
+      that gives what was computed of the rows, `[N, ...]` or a constant, the batch dimensions again.
+    """
+    tensors = {name: t for name, t in kwargs.items() if tf.is_tensor(t)}
+    if all(t.shape.rank is not None and t.shape.rank <= MOST for t in (x, *tensors.values())):
+        return x, kwargs, lambda found: found
+    batch = tf.shape(x)[:-1]
+    for t in tensors.values():
+        batch = tf.broadcast_dynamic_shape(batch, tf.shape(t)[:-1])
+
+    def rows(t: tf.Tensor) -> tf.Tensor:
+        size = t.shape[-1:] if t.shape.rank is not None else tf.shape(t)[-1:]
+        return tf.reshape(tf.broadcast_to(t, tf.concat([batch, size], 0)), tf.concat([[-1], size], 0))
+
+    def whole(found: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(found, tf.concat([batch, found.shape[1:]], 0)) if found.shape.rank else found
+
+    return rows(x), kwargs | {name: rows(t) for name, t in tensors.items()}, whole

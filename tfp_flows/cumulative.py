@@ -1,0 +1,73 @@
+"""Probabilities up to a point, and quantiles, of distributions of one dimension."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.errors import InputError
+
+__all__ = ["Cumulative"]
+
+
+class Cumulative:
+    """What a `Flow` of one dimension has besides: a chain of layers that increase or decrease maps quantiles.
+
+    ```
+    cdf(x) = Phi(f^-1(x))                 where the chain f increases, 1 - Phi(f^-1(x)) where it decreases
+    quantile(p) = f(Phi^-1(p))            or f(Phi^-1(1 - p))
+    ```
+
+    Shapes: `x [..., 1]`, `context [..., C] -> [...]`; `p [...] -> [..., 1]`; leading dimensions broadcast.
+
+    Raises:
+      InputError: for more dimensions than one, or a layer that does not say whether it increases.
+
+    Example:
+
+    >>> import tfp_flows as tff
+    >>> flow = tff.maf(event_size=1, seed=0)
+    >>> x = flow.quantile([0.25, 0.5])
+    >>> x.shape, flow.cdf(x).numpy().round(4).tolist()
+    (TensorShape([2, 1]), [0.25, 0.5])
+    """
+
+    def cdf(self, value: Any, name: str = "cdf", **kwargs: Any) -> tf.Tensor:
+        """The probability of a number up to `value`: `[..., 1] -> [...]`."""
+        return self._cumulative("cdf", self._rows(value), name, kwargs)
+
+    def log_cdf(self, value: Any, name: str = "log_cdf", **kwargs: Any) -> tf.Tensor:
+        """The logarithm of `cdf`, also where that is too small for a float."""
+        return self._cumulative("log_cdf", self._rows(value), name, kwargs)
+
+    def survival_function(self, value: Any, name: str = "survival_function", **kwargs: Any) -> tf.Tensor:
+        """The probability of a number above `value`: `[..., 1] -> [...]`."""
+        return self._cumulative("survival_function", self._rows(value), name, kwargs)
+
+    def log_survival_function(self, value: Any, name: str = "log_survival_function", **kwargs: Any) -> tf.Tensor:
+        """The logarithm of `survival_function`, also where that is too small for a float."""
+        return self._cumulative("log_survival_function", self._rows(value), name, kwargs)
+
+    def quantile(self, value: Any, name: str = "quantile", **kwargs: Any) -> tf.Tensor:
+        """The x with `cdf(x) = value`: `[...] -> [..., 1]`."""
+        if not tf.is_tensor(value):  # a list of numbers would become float32 first, where 1 - 1e-12 is 1
+            value = np.asarray(value, self.dtype.as_numpy_dtype)
+        value = tf.identity(tf.cast(value, self.dtype))
+        return self._cumulative("quantile", value, name, kwargs)
+
+    def _cumulative(self, what: str, value: tf.Tensor, name: str, kwargs: dict[str, Any]) -> tf.Tensor:
+        if self.event_size != 1:
+            raise InputError(f"{what} is that of one dimension; this flow has event_size={self.event_size}.")
+        kwargs = self._check_kwargs(kwargs)
+        if "context" in kwargs:
+            event = [] if what == "quantile" else [1]
+            batch = tf.shape(value)[: value.shape.rank - len(event)]
+            batch = tf.broadcast_dynamic_shape(batch, tf.shape(kwargs["context"])[:-1])
+            value = tf.broadcast_to(value, tf.concat([batch, tf.constant(event, tf.int32)], 0))
+        try:
+            return getattr(super(), what)(value, name=name, **kwargs)
+        except NotImplementedError as error:
+            raise InputError(
+                f"{what} needs layers that say whether they increase, by _is_increasing; got a chain of "
+                f"{', '.join(layer.name for layer in self.layers)}."
+            ) from error

@@ -1,0 +1,42 @@
+"""Any integer as a seed."""
+
+import hashlib
+import operator
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_flows.errors import InputError
+
+__all__ = ["stateless"]
+
+
+def stateless(seed: Any) -> Any:
+    """An integer of any size and sign as a stateless seed; seeds of TFP's and None as they are.
+
+    With TFP's stateful seeds, the second call would give other draws. Different integers of 64 bits give different
+    seeds: the halves of their two's complement. Larger ones are hashed.
+
+    In a loop of `tf.vectorized_map`, as the joint distributions `…AutoBatched` have, a stateless seed would give every
+    iteration the same draws: there an integer stays an integer, of 31 bits, and TFP draws the seeds of iterations.
+
+    Raises:
+      InputError: for a number that is not an integer, or a word.
+
+    Example:
+
+    >>> stateless(-1).numpy().tolist(), stateless(7 + 2**32).numpy().tolist()
+    ([-1, -1], [1, 7])
+    """
+    if isinstance(seed, (float, complex, str, bytes)):
+        raise InputError(f"seed must be an integer, a seed of TFP's or None; got {seed!r}.")
+    try:
+        seed = operator.index(seed)
+    except TypeError:  # a pair of integers, a stream of seeds, None
+        return seed
+    if not -(2**63) <= seed < 2**63:
+        seed = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:8], "little", signed=True)
+    if "loop_body" in tf.get_current_name_scope().split("/"):
+        return seed % (2**31 - 1)
+    halves = (seed >> 32) % 2**32, seed % 2**32
+    return tf.constant([half - 2**32 if half >= 2**31 else half for half in halves], tf.int32)
