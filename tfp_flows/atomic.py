@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tfp_flows.errors import InputError
 
-__all__ = ["atomic_path"]
+__all__ = ["atomic_path", "check_space"]
 
 
 @contextlib.contextmanager
@@ -61,3 +61,29 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_space(folder: str | os.PathLike, size: int) -> None:
+    """Makes a folder, and raises `InputError` unless `size` bytes can be written into it; they are, and removed.
+
+    >>> import tempfile
+    >>> from tfp_flows.atomic import check_space
+    >>> check_space(tempfile.mkdtemp(), 1000)
+    """
+    folder = Path(folder)
+    probe = folder / f".{uuid.uuid4().hex}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(probe, "wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
+            file.write(b"\0")
+            os.fsync(file.fileno())
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{folder} cannot hold the {size:,} bytes that are needed: {reason}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)

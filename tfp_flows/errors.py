@@ -14,7 +14,17 @@ class InputError(ValueError):
 
 
 class DivergenceError(FloatingPointError):
-    """Training reached a loss that is not finite; the flow has its last good weights again."""
+    """Training, or all of its validations, came to a loss that is not finite.
+
+    The flow has the weights of its best epoch again, or those it came with if no epoch was any good.
+
+    Attributes:
+      history: what `fit` would have returned, of the epochs that ended; its `best_epoch` is None if none was good.
+    """
+
+    def __init__(self, message: str, history: Any = None) -> None:
+        super().__init__(message)
+        self.history = history
 
 
 class TrainingInterrupted(KeyboardInterrupt):
