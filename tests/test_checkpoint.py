@@ -70,16 +70,16 @@ def own_optimizer(flow, **options):
 
 
 def student(flow, **options):
-    teacher = scramble(make_small("maf", 2))
+    teacher = scramble(make_small("mlp", 2, num_layers=1), 0.1, seed=2)
     return tff.distill(teacher, flow, batch_size=16, steps_per_epoch=50, **QUICK, **options)
 
 
 TRAININGS = {
-    rows_in_memory: lambda: make_small("maf", 2),
-    fresh_draws: lambda: make_small("nice", 2),
-    stream: lambda: make_small("nice", 2),
-    own_optimizer: lambda: make_small("mlp", 2),
-    student: lambda: make_small("iaf", 2),
+    rows_in_memory: lambda: make_small("real_nvp", 2, num_layers=2),
+    fresh_draws: lambda: make_small("mlp", 2, num_layers=1),
+    stream: lambda: make_small("mlp", 2, num_layers=1),
+    own_optimizer: lambda: make_small("mlp", 2, num_layers=1),
+    student: lambda: make_small("mlp", 2, num_layers=1),
 }
 _ends = {}
 
@@ -150,8 +150,8 @@ def test_every_checkpoint_leads_to_the_same_end(train, tmp_path, monkeypatch):
 
 
 def test_a_training_that_has_ended_is_restored_and_says_so(tmp_path, capsys):
-    rows_in_memory(make_small("maf", 2), checkpoint=tmp_path)
-    flow = make_small("maf", 2)
+    rows_in_memory(make_small("real_nvp", 2, num_layers=2), checkpoint=tmp_path)
+    flow = make_small("real_nvp", 2, num_layers=2)
     options = QUICK | {"verbose": True}
     history = tff.fit(flow, ROWS, batch_size=9, checkpoint=tmp_path, **options, callbacks=[Stop("epoch", 1, by_error)])
     assert_same_end(flow, history, rows_in_memory)
@@ -172,14 +172,14 @@ def test_early_stopping_is_announced_with_its_epoch_and_remembered(tmp_path, cap
     [
         ({"epochs": 4}, "epochs was 3, and is 4"),
         ({"seed": 1}, "seed was 0, and is 1"),
-        ({"learning_rate": 1e-3}, "its optimizer differs"),
-        ({"x": ROWS + 1e-3}, "its? rows"),
-        ({"validation_data": ROWS}, "validation_split|rows"),
-        ({"flow": lambda: make_small("nice", 2)}, "its variables differs?"),
+        ({"learning_rate": 1e-3}, "it has other optimizer settings"),
+        ({"x": ROWS + 1e-3}, "it has other rows"),
+        ({"validation_data": ROWS}, "it has other validation rows"),
+        ({"flow": lambda: make_small("nice", 2)}, "it has other variables"),
     ],
 )
 def test_a_checkpoint_of_another_training_is_refused(change, message, tmp_path):
-    given = {"flow": lambda: make_small("maf", 2), "x": ROWS, "batch_size": 9, **QUICK}
+    given = {"flow": lambda: make_small("real_nvp", 2, num_layers=2), "x": ROWS, "batch_size": 9, **QUICK}
     with pytest.raises(tff.TrainingInterrupted):
         tff.fit(
             given["flow"](),
@@ -200,16 +200,20 @@ def test_a_checkpoint_of_another_training_is_refused(change, message, tmp_path):
 
 @pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"junk", lambda b: b"", lambda b: b[:-900]])
 def test_a_damaged_checkpoint_is_refused(spoil, tmp_path):
-    rows_in_memory(make_small("maf", 2), checkpoint=tmp_path)
+    rows_in_memory(make_small("real_nvp", 2, num_layers=2), checkpoint=tmp_path)
     (tmp_path / FILE).write_bytes(spoil((tmp_path / FILE).read_bytes()))
     with pytest.raises(tff.InputError, match="damaged or no checkpoint; delete it"):
-        rows_in_memory(make_small("maf", 2), checkpoint=tmp_path)
+        rows_in_memory(make_small("real_nvp", 2, num_layers=2), checkpoint=tmp_path)
 
 
 def test_a_folder_that_cannot_hold_a_checkpoint_is_refused_before_training(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(tff.InputError, match="cannot hold the .* bytes"):
-        rows_in_memory(make_small("maf", 2), checkpoint=tmp_path / "file", callbacks=[Stop("epoch", 1, by_error)])
+    with pytest.raises(tff.InputError, match=r"cannot hold the .* bytes"):
+        rows_in_memory(
+            make_small("real_nvp", 2, num_layers=2),
+            checkpoint=tmp_path / "file",
+            callbacks=[Stop("epoch", 1, by_error)],
+        )
 
 
 def test_a_disk_that_fills_up_meanwhile_ends_no_training(tmp_path):
@@ -219,7 +223,7 @@ def test_a_disk_that_fills_up_meanwhile_ends_no_training(tmp_path):
     def fill_the_disk():
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
 
-    flow = make_small("maf", 2)
+    flow = make_small("real_nvp", 2, num_layers=2)
     try:
         with pytest.warns(UserWarning, match="no checkpoint: .* cannot be written: File too large"):
             history = rows_in_memory(
@@ -233,12 +237,12 @@ def test_a_disk_that_fills_up_meanwhile_ends_no_training(tmp_path):
 
 def test_handlers_of_signals_are_put_back(tmp_path):
     before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
-    rows_in_memory(make_small("maf", 2), checkpoint=tmp_path)
+    rows_in_memory(make_small("real_nvp", 2, num_layers=2), checkpoint=tmp_path)
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_fit_works_outside_the_main_thread(tmp_path):
-    flow, done = make_small("maf", 2), []
+    flow, done = make_small("real_nvp", 2, num_layers=2), []
     thread = threading.Thread(target=lambda: done.append(rows_in_memory(flow, checkpoint=tmp_path)))
     thread.start()
     thread.join()

@@ -1,6 +1,5 @@
 """A flow's folder on disk: config.json and weights.npz. Nothing is pickled; nothing that is read can run code."""
 
-import csv
 import json
 import os
 import zipfile
@@ -18,12 +17,10 @@ from tfp_flows.errors import InputError
 
 __all__ = [
     "read_flow_folder",
-    "read_history",
     "read_json",
     "restore_weights",
     "update_json",
     "write_flow_folder",
-    "write_history",
 ]
 
 CONFIG, WEIGHTS = "config.json", "weights.npz"
@@ -85,15 +82,6 @@ def update_json(path: Path, **entries: Any) -> None:
         scratch.write_text(json.dumps(known | entries, indent=2, default=dict) + "\n", encoding="utf-8")
 
 
-def write_history(path: Path, history: dict[str, Sequence[float]]) -> None:
-    """Writes the columns of a training history as CSV, a line an epoch."""
-    columns = sorted(history)
-    with atomic_path(path, force=True) as scratch, open(scratch, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["epoch", *columns])
-        writer.writerows([i + 1, *row] for i, row in enumerate(zip(*(history[c] for c in columns), strict=True)))
-
-
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from disk; `InputError` if there is none."""
     try:
@@ -105,13 +93,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError(f"{path} must hold a JSON object; got {type(found).__name__}.")
     return found
-
-
-def read_history(path: Path) -> dict[str, list[float]]:
-    """What `write_history` wrote."""
-    with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return {key: [float(row[key]) for row in rows] for key in (rows[0] if rows else {}) if key != "epoch"}
 
 
 def versions() -> dict[str, str]:

@@ -29,6 +29,7 @@ __all__ = ["FILE", "CheckpointPlan", "Checkpoints", "as_plan"]
 
 FILE = "checkpoint.npz"
 FORMAT = 1
+WITHOUT_WORDS = ("optimizer settings", "rows", "validation rows", "variables")  # settings that are too long to show
 _DAMAGED = (OSError, ValueError, LookupError, EOFError, RuntimeError, RecursionError, zipfile.BadZipFile, zlib.error)
 
 
@@ -44,7 +45,7 @@ def as_plan(folder: str | os.PathLike, every: float, model: Any, settings: dict[
     """The plan of `checkpoint=folder` for a compiled model; what it is made of belongs to the settings."""
     variables = [f"{_dtype(v)} {list(v.shape)}" for v in model.flow.variables]
     optimizer = [type(model.optimizer).__name__, model.optimizer.get_config()]
-    made_of = {"variables": variables, "optimizer": _unnamed(json.loads(json.dumps(optimizer, default=str)))}
+    made_of = {"variables": variables, "optimizer settings": _unnamed(json.loads(json.dumps(optimizer, default=str)))}
     return CheckpointPlan(Path(folder), every, settings | made_of)
 
 
@@ -237,7 +238,7 @@ def _read(path: Path, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[st
     for name, value in json.loads(json.dumps(settings)).items():
         if found.get(name) != value:
             what = f"{name} was {found.get(name)!r}, and is {value!r}"
-            what = what if len(what) < 150 else f"its {name} differs"
+            what = f"it has other {name}" if name in WITHOUT_WORDS else what
             raise InputError(f"{path} is of another training: {what}; give another folder, or delete the file.")
     return facts, arrays
 

@@ -125,7 +125,7 @@ def distill(
         given = {"epochs": epochs, "batch_size": batch_size, "steps_per_epoch": steps_per_epoch, "warm_up": warm_up}
         given |= {"patience": patience, "seed": seed, "xla": uses_xla(jit_compile, steps)}
         rows = identity_of(Rows(contexts), *(Rows(v) for v in values_of(getattr(teacher, "variables", ()))))
-        plan = as_plan(checkpoint, checkpoint_every, model, {"training": "distill", **given, "rows": rows})
+        plan = as_plan(checkpoint, checkpoint_every, model, {"training": "distill", "rows": rows, **given})
     return run(
         model,
         lambda i: untuned(

@@ -147,9 +147,13 @@ def fit(
     plan = None
     if checkpoint is not None:
         given = {"epochs": epochs, "steps_per_epoch": source.steps, "batch_size": batch_size, "patience": patience}
-        given |= {"seed": seed, "entropy": floor, "validation_split": validation_split, "xla": xla}
-        rows = {"rows": source.identity, "validation": source.validation and identity_of(source.validation)}
-        plan = as_plan(checkpoint, checkpoint_every, model, {"training": "fit", **given, **rows})
+        given |= {"entropy": floor, "validation_split": validation_split, "xla": xla}
+        rows = {
+            "rows": source.identity,
+            "seed": seed,
+            "validation rows": source.validation and identity_of(source.validation),
+        }
+        plan = as_plan(checkpoint, checkpoint_every, model, {"training": "fit", **rows, **given})
     return run(
         model,
         lambda i: source.batches(i * max(1, source.in_blocks)),
