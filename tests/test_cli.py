@@ -1,5 +1,6 @@
 """The command: what it leaves, what it prints, and how it refuses."""
 
+import io
 import json
 import re
 import shutil
@@ -72,8 +73,9 @@ def test_train_leaves_a_run_folder(trained):
 @pytest.mark.parametrize("suffix", ["csv", "npy", "npz"])
 def test_sample_then_score(trained, tmp_path, capsys, suffix):
     rows, scores = tmp_path / f"rows.{suffix}", tmp_path / f"scores.{suffix}"
-    status, out, _ = run(capsys, "sample", trained, "-n", 50, "--out", rows, "--seed", 4)
-    assert (status, "50 rows" in out) == (0, True)
+    status, out, err = run(capsys, "sample", trained, "-n", 50, "--out", rows, "--seed", 4)
+    assert (out, f"50 rows in {rows}" in err) == ("", True)
+    assert status == 0
     np.testing.assert_array_equal(tff.datasets.read_rows(rows).astype("float32"), tff.load(trained).sample(50, seed=4))
     status, out, _ = run(capsys, "score", trained, "--data", rows, "--out", scores)
     expected = tff.load(trained).log_prob(tff.datasets.read_rows(rows)).numpy()
@@ -135,7 +137,7 @@ def test_train_on_the_mesh_of_a_file_knows_its_law(tmp_path, capsys):
     assert json.loads((run_folder / "config.json").read_text())["data"]["name"] == "mesh"
     assert run(capsys, "plot", run_folder)[0] == 0
     status, out, _ = run(capsys, "score", run_folder, "--data", data)
-    assert (status, "on 9,800 held-out rows; gap" in out) == (0, True)
+    assert (status, "on 9,800 rows (lower is better); gap" in out) == (0, True)
 
 
 def test_list_names_everything(capsys):
@@ -155,11 +157,18 @@ def test_an_interrupt_leaves_a_usable_run(tmp_path, capsys, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(sys.modules["tfp_flows.training.loop"], "ProgressBar", Interrupting)
-    status, out, _ = run(capsys, "train", "--flow", "nice", "--data", "gaussian", *FAST, "--out", tmp_path / "run")
+    folder = tmp_path / "run"
+    status, out, err = run(capsys, "train", "--flow", "nice", "--data", "gaussian", *FAST, "--out", folder)
     assert status == 130
-    assert "Interrupted" in out
-    assert np.isfinite(tff.load(tmp_path / "run").log_prob(tf.zeros(2)))
-    assert (tmp_path / "run" / "metrics.json").exists()
+    assert f"interrupted after epoch 1: epoch 1 is the best so far, and in {folder}; `tfp-flows train --resume`" in err
+    assert "held-out rows" in out
+    assert np.isfinite(tff.load(folder).log_prob(tf.zeros(2)))
+    assert (folder / "metrics.json").exists()
+    monkeypatch.undo()
+    status, out, err = run(capsys, "train", "--resume", folder)
+    assert (status, tff.Run.open(folder).metrics["epochs"]) == (0, 2)
+    status, out, err = run(capsys, "train", "--resume", folder)
+    assert (status, "NLL" in out, "epoch" in err) == (0, True, False)
 
 
 @pytest.mark.parametrize(
@@ -170,12 +179,21 @@ def test_an_interrupt_leaves_a_usable_run(tmp_path, capsys, monkeypatch):
         (["train", "--data", "nowhere.csv"], "nowhere.csv"),
         (["train", "--device", "TPU:9"], "--device must be one of CPU:0"),
         (["train", "--hidden-units", "64x64"], "--hidden-units must be integers.*'64x64'"),
-        (["train", "--epochs", "0"], "epochs must be an integer of at least 1; got 0"),
+        (["train", "--epochs", "0"], "--epochs must be an integer of at least 1; got 0"),
+        (["train", "--batch-size", "0"], "--batch-size must be an integer of at least 1; got 0"),
+        (["train", "--resume", "nowhere"], "nowhere holds no run"),
+        (["train", "--resume", "FULL"], "holds no run"),
+        (["train", "--resume", "RUN", "--epochs", "3"], "--resume must be the only option.*--from"),
+        (["train", "--from", "nowhere"], "holds no run"),
+        (["train", "--out", "FILE/below"], "--out cannot be written"),
+        (["train", "--data", "two.npz"], "choose one with --key"),
+        (["train", "--data", "two.npz", "--key", "c"], "no array 'c'"),
+        (["train", "--data", "FILE.csv", "--columns", "9"], "FILE.csv"),
         (["train", "--flow", "mlp", "--hidden-units", "8"], "mlp takes the options"),
         (["train", "--out", "FILE"], "--out must be a folder"),
-        (["train", "--out", "FULL"], "--force"),
+        (["train", "--out", "FULL"], r"--out is FULL, which is not empty: .* or --force\."),
         (["sample", "nowhere", "--out", "x.csv"], "holds no run"),
-        (["sample", "RUN", "--out", "FILE"], "exists"),
+        (["sample", "RUN", "--out", "FILE"], r"exists; choose another name, or --force"),
         (["sample", "RUN", "--out", "x.txt"], "x.txt"),
         (["score", "RUN", "--data", "nowhere.npy"], "nowhere.npy"),
         (["plot", "nowhere"], "holds no run"),
@@ -190,6 +208,7 @@ def test_bad_input_is_one_sentence_and_exit_status_2(words, message, trained, tm
     monkeypatch.chdir(tmp_path)
     (tmp_path / "FILE").write_text("mine")
     (tmp_path / "FILE.csv").write_text("mine")
+    np.savez(tmp_path / "two.npz", a=np.ones(3), b=np.ones(3))
     (tmp_path / "FULL").mkdir()
     (tmp_path / "FULL" / "mine").write_text("mine")
     before = sorted(tmp_path.rglob("*"))
@@ -199,5 +218,81 @@ def test_bad_input_is_one_sentence_and_exit_status_2(words, message, trained, tm
     lines = [line for line in err.splitlines() if line.startswith("tfp-flows: ")]
     assert len(lines) == 1
     assert re.search(message, lines[0])
+    assert len(lines[0]) <= 320
+    assert not re.search(r"=True|\w_\w*=", lines[0])
     assert "Traceback" not in err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_samples_go_through_stdout_and_stdin(trained, capsys, monkeypatch):
+    status, out, err = run(capsys, "sample", trained, "-n", 20, "--out", "-", "--seed", 4)
+    assert (status, len(out.splitlines()), "20 rows on stdout" in err) == (0, 20, True)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(out.encode())))
+    status, scores, err = run(capsys, "score", trained, "--data", "-", "--out", "-")
+    assert status == 0
+    header, *values = scores.splitlines()
+    assert header == "log_prob"
+    rows = np.loadtxt(out.splitlines(), delimiter=",", dtype="float32")
+    np.testing.assert_allclose(np.array(values, float), tff.load(trained).log_prob(rows), rtol=1e-5)
+    assert f"NLL {-np.mean(np.array(values, float)):.4f}" in err
+    assert "held-out" not in err
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"1,2\n3,x\n")))
+    status, _, err = run(capsys, "score", trained, "--data", "-")
+    assert (status, "stdin: row 2, column 2 is 'x'" in err) == (2, True)
+
+
+def test_scores_have_their_name_in_text(trained, tmp_path, capsys):
+    assert run(capsys, "score", trained, "--data", "gaussian", "--out", tmp_path / "scores.csv")[0] == 0
+    assert (tmp_path / "scores.csv").read_text().startswith("log_prob\n")
+
+
+@pytest.mark.slow
+def test_train_repeats_a_run_but_for_the_options_given(trained, tmp_path, capsys):
+    again, other = tmp_path / "again", tmp_path / "other"
+    assert run(capsys, "train", "--from", trained, "--out", again)[0] == 0
+    for a, b in zip(tff.load(trained).variables, tff.load(again).variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert run(capsys, "train", "--from", trained, "--out", other, "--epochs", 1, "--num-layers", 3)[0] == 0
+    first, second = tff.Run.open(trained).settings, tff.Run.open(other).settings
+    assert second == first | {"epochs": 1, "options": {"num_layers": 3}}
+
+
+def test_a_figure_that_fails_costs_a_sentence_and_status_1(tmp_path, capsys, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(tff.plots, "grid_warp", fail)
+    folder = tmp_path / "run"
+    status, out, err = run(capsys, "train", "--flow", "mlp", "--data", "gaussian", *FAST, "--out", folder)
+    assert (status, "NLL" in out) == (1, True)
+    assert f"tfp-flows: {folder}/figures/grid.png was not drawn: no ink" in err
+    assert {p.stem for p in (folder / "figures").iterdir()} == STILLS - {"grid"}
+    assert tff.Run.open(folder).is_finished
+
+
+def test_version(capsys):
+    assert run(capsys, "--version")[:2] == (0, f"tfp-flows {tff.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            "x.csv exists; choose another name, or force=True to replace it.",
+            "x.csv exists; .* or --force to replace it",
+        ),
+        ("hidden_units must be a list of integers; got 3.", "--hidden-units must be a list"),
+        ("validation_split=0.5 leaves 1 of 2 rows.", "validation_split=0.5"),  # no option of the command
+        ("a learning_rate below 0.005 may work.", "a --learning-rate below 0.005"),
+        ("a.npz holds 2 arrays; choose one with key.", "choose one with --key"),
+        ("key is 'a', but x.csv is no .npz file; leave key out.", "--key is 'a', but .* leave --key out"),
+        ("the key of the flow is its data", "the key of the flow is its data$"),
+        ("resume it, or force=True", "`tfp-flows train --resume` it, or --force"),
+        ("size 0 does not work: give a number", "size 0"),
+        ("columns is [9]; expected " + 500 * "x" + " at the end.", "^--columns is .* … .* at the end.$"),
+    ],
+)
+def test_sentences_speak_of_options(message, expected):
+    found = cli._in_options(message)
+    assert re.search(expected, found)
+    assert len(found) <= cli.MOST_WORDS

@@ -257,7 +257,7 @@ def test_a_pass_takes_every_row_once_in_blocks_or_not(in_blocks, steps, count):
     source = as_source(x, None, None, steps_per_epoch=steps, in_blocks=in_blocks, **options)
     assert source.steps == count
     assert source.in_blocks == (({30: 15, 9: 9}[count]) if in_blocks else 0)
-    drawn = np.concatenate([rows.numpy().ravel() for rows, _, _ in source.batches.take(90)])
+    drawn = np.concatenate([rows.numpy().ravel() for rows, _, _ in source.batches(0).take(90)])
     for start in range(0, 180, 60):
         np.testing.assert_array_equal(np.sort(drawn[start : start + 60]), x.ravel())
     assert np.any(drawn[:60] != drawn[60:120])

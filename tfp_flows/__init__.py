@@ -15,6 +15,7 @@ _HOMES = {
     **dict.fromkeys(("DivergenceError", "InputError", "TrainingInterrupted"), "errors"),
     **dict.fromkeys(("iaf", "load", "maf", "make", "mlp", "nice", "nsf_coupling", "planar", "real_nvp"), "flows"),
     **dict.fromkeys(("FlowLayer", "FlowModel", "distill", "fit"), "training"),
+    "Run": "runs",
 }
 
 __all__ = ["__version__", *_HOMES]
@@ -23,7 +24,12 @@ __all__ = ["__version__", *_HOMES]
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'tfp_flows' has no attribute {name!r}")
-    home = importlib.import_module(f"tfp_flows.{_HOMES[name] or name}")
+    from tfp_flows.quiet import check_keras, importing_tensorflow
+
+    if _HOMES[name] == "training":
+        check_keras()
+    with importing_tensorflow():
+        home = importlib.import_module(f"tfp_flows.{_HOMES[name] or name}")
     value = getattr(home, name) if _HOMES[name] else home
     globals()[name] = value
     return value

@@ -1,10 +1,15 @@
-"""The `tfp-flows` command: a thin shell over the package. TensorFlow is imported by the commands that need it."""
+"""The `tfp-flows` command: a thin shell over the package. TensorFlow is imported by the commands that need it.
+
+What a command was asked for goes to stdout; how it gets on, and what goes wrong, to stderr. Exit status: 0; 1 if all
+is there but a figure; 2 for an error, which is one sentence; 130 after Ctrl-C and 143 after SIGTERM.
+"""
 
 import contextlib
 import os
+import re
 import sys
-import time
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,29 +21,30 @@ from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 if TYPE_CHECKING:
     import numpy as np
 
-    from tfp_flows.datasets import Dataset
-    from tfp_flows.flow import Flow
+    from tfp_flows.runs import Run
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Normalizing flows on TensorFlow Probability: train them, sample them, score rows, draw pictures.",
 )
-console = Console()
+console = Console(highlight=False, soft_wrap=True)
+status = Console(stderr=True, highlight=False, soft_wrap=True)
 
-Run = Annotated[Path, typer.Argument(help="Run folder that `train` left.")]
-Data = Annotated[str, typer.Option(help="siggraph, two_moons, gaussian, banana, or a CSV, NPY or NPZ file.")]
+Folder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder that `train` left.")]
+Data = Annotated[
+    str, typer.Option(help="siggraph, two_moons, gaussian, banana, or a file of rows; - for CSV on stdin.")
+]
+Columns = Annotated[str | None, typer.Option(help="Columns of a file, by name or number from 1: x,y or 1,3.")]
+Key = Annotated[str | None, typer.Option(help="Which array of an NPZ file.")]
 Seed = Annotated[int, typer.Option(help="Fixes every random choice.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+Table = "CSV, NPY or NPZ file"
 
-# Rounds and learning rate where none are asked for, measured on two cores: see benchmarks/README.md.
-ROUNDS = {"nsf_coupling": (45, 5e-3), "maf": (200, 1e-2)}
-OTHER_ROUNDS = (120, 1e-2)
-TEST_ROWS = 10_000
-SHOWN_ROWS = 9_800
+MOST_WORDS = 300  # letters of a sentence on stderr
 
 
 def main() -> None:
@@ -47,20 +53,79 @@ def main() -> None:
     try:
         app()
     except (InputError, DivergenceError) as error:
-        print(f"tfp-flows: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(str(error), 2)
+    except BrokenPipeError:  # whoever read stdout has gone; there is nothing more to be said there
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+    except OSError as error:
+        _refuse(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}", 2)
+
+
+def _refuse(message: str, code: int) -> None:
+    print(f"tfp-flows: {_in_options(message)}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _in_options(message: str) -> str:
+    """A sentence of the package's, which speaks of arguments, in the language of options, and not too long."""
+    command = typer.main.get_command(app)
+    names = {
+        param.name for each in command.commands.values() for param in each.params if param.param_type_name == "option"
+    }
+    for name in sorted(names, key=len, reverse=True):
+        option = "--" + name.replace("_", "-")
+        words = rf"(?<![\w-]){name}"
+        message = re.sub(rf"{words}=True\b", option, message)
+        message = re.sub(rf"{words}=(?=\S)", f"{option} ", message)
+        # a word of one's own in a sentence is an argument if it has an underscore, begins it, or is said to be given
+        message = re.sub(rf"{words}\b" if "_" in name else rf"^{name}(?= (is|must|has)\b)", option, message)
+        message = re.sub(rf"\b(with|leave) {name}\b", rf"\1 {option}", message)
+    message = re.sub(r"\bresume(?= (it|its|goes)\b)", "`tfp-flows train --resume`", message)
+    if len(message) > MOST_WORDS:
+        message = f"{message[: MOST_WORDS - 122]} … {message[-118:]}"
+    return message
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        import tfp_flows
+
+        print(f"tfp-flows {tfp_flows.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Normalizing flows on TensorFlow Probability: train them, sample them, score rows, draw pictures."""
 
 
 @app.command()
 def train(
-    flow: Annotated[str, typer.Option(help="Name of a chain: see `tfp-flows list`.")] = "nsf_coupling",
-    data: Data = "siggraph",
+    flow: Annotated[
+        str | None, typer.Option(help="Name of a chain: see `tfp-flows list`; nsf_coupling by default.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="siggraph (the default), two_moons, gaussian, banana, or a file of rows.")
+    ] = None,
+    columns: Columns = None,
+    key: Key = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to make; by default a new one below runs/.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped, as it was begun.")
+    ] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="RUN", help="Repeat the training of a run, but for the options given."),
+    ] = None,
     epochs: Annotated[
         int | None,
         typer.Option(help="Rounds of training at most; 45 for splines, which take longer, 200 for maf, else 120."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Rows of a step.")] = 500,
+    batch_size: Annotated[int | None, typer.Option(help="Rows of a step; 500 by default.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Of Adam, at the start of a cosine decay; 0.005 for splines, else 0.01.")
     ] = None,
@@ -70,50 +135,50 @@ def train(
     ] = None,
     num_layers: Annotated[int | None, typer.Option(help="Layers of the chain.")] = None,
     hidden_units: Annotated[str | None, typer.Option(help="Hidden layers of each network, as in 64,64.")] = None,
-    batch_norm: Annotated[bool, typer.Option("--batch-norm", help="Batch norm after every second layer.")] = False,
+    batch_norm: Annotated[
+        bool | None, typer.Option("--batch-norm/--no-batch-norm", help="Batch norm after every second layer.")
+    ] = None,
     steps_per_epoch: Annotated[int | None, typer.Option(help="Steps of an epoch.")] = None,
     device: Annotated[str | None, typer.Option(help="CPU:0, GPU:0, ...; by default what TensorFlow picks.")] = None,
-    seed: Seed = 0,
+    checkpoint_every: Annotated[float, typer.Option(min=0, help="Seconds between two checkpoints.")] = 60.0,
+    seed: Annotated[int | None, typer.Option(help="Fixes every random choice; 0 by default.")] = None,
     force: Force = False,
 ) -> None:
-    """Train a flow; leaves a run folder with weights, metrics and figures."""
-    started = time.perf_counter()
-    folder = _new_folder(out, f"{flow}-{Path(data).stem}", force)
-    rounds, rate = ROUNDS.get(flow, OTHER_ROUNDS)
-    options = {"num_layers": num_layers, "hidden_units": _sizes(hidden_units), "batch_norm": batch_norm or None}
-    import tfp_flows as tff
+    """Train a flow; leaves a run folder with weights, metrics and figures.
 
-    with _device(device):
-        law, rows, test = _training_data(data, seed)
-        built = tff.make(
-            flow, event_size=test.shape[1], seed=seed, **{k: v for k, v in options.items() if v is not None}
-        )
-        history, interrupted = _history(
-            tff.fit,
-            built,
-            law or rows,
-            epochs=rounds if epochs is None else epochs,
-            batch_size=batch_size,
-            learning_rate=rate if learning_rate is None else learning_rate,
-            # rows that are drawn afresh cannot be overfitted, and a pause before the rate has decayed is no end
-            patience=20 if patience is None and law is None else patience,
-            steps_per_epoch=steps_per_epoch,
-            seed=seed,
-        )
-        built.save(folder)
-        metrics = _evaluate(built, test, law.entropy if law else None)
-        metrics |= {"epochs": len(history.get("nll", [])), "seconds": time.perf_counter() - started}
-        _write_run(folder, built, _data_facts(data, law, test), metrics, history)
-        _draw(built, folder, law, test, history)
-    metrics["seconds"] = time.perf_counter() - started
-    _report(folder, metrics)
-    if interrupted:
-        sys.exit(130)
+    Ctrl-C ends it with the best weights so far, and SIGTERM after a checkpoint, which is also written every minute;
+    `train --resume RUN` goes on from there, with a student of `distill` too.
+    """
+    from tfp_flows.runs import Run
+
+    given = {"flow": flow, "data": data, "columns": _columns(columns), "key": key, "epochs": epochs}
+    given |= {"batch_size": batch_size, "learning_rate": learning_rate, "patience": patience, "device": device}
+    given |= {"steps_per_epoch": steps_per_epoch, "seed": seed}
+    given = {name: value for name, value in given.items() if value is not None}
+    options = {"num_layers": num_layers, "hidden_units": _sizes(hidden_units), "batch_norm": batch_norm}
+    options = {name: value for name, value in options.items() if value is not None}
+    if resume:
+        if given or options or out or from_ or force:
+            raise InputError(
+                "resume must be the only option, as a run goes on as it was begun; --from repeats it with others."
+            )
+        with _ended_by_signals(resume):
+            run = Run.open(resume).resume(checkpoint_every=checkpoint_every)
+    else:
+        known = Run.open(from_).settings if from_ else {}
+        if flow is not None and flow != known.get("flow"):  # whose options are of another chain
+            known.pop("options", None)
+        if data is not None:
+            known = {name: value for name, value in known.items() if name not in ("columns", "key")}
+        given = known | given | {"options": known.get("options", {}) | options}
+        with _ended_by_signals(out):
+            run = Run.train(out, **given, checkpoint_every=checkpoint_every, force=force)
+    _finish(run)
 
 
 @app.command()
 def distill(
-    run: Run,
+    run: Folder,
     out: Annotated[Path, typer.Option(help="Run folder to make for the student.")],
     flow: Annotated[str, typer.Option(help="The student's chain: one that samples in one pass.")] = "iaf",
     epochs: Annotated[int, typer.Option(help="Rounds of training.")] = 50,
@@ -126,92 +191,62 @@ def distill(
     force: Force = False,
 ) -> None:
     """Fit a student that samples in one pass to the trained flow of a run, by KL(student, teacher)."""
-    started = time.perf_counter()
-    folder = _new_folder(out, "", force)
-    options = {"num_layers": num_layers, "hidden_units": _sizes(hidden_units)}
-    import tfp_flows as tff
-    from tfp_flows.state import read_json
+    from tfp_flows.runs import Run
 
-    teacher = tff.load(run)
-    facts = read_json(run / "config.json").get("data", {})
-    student = tff.make(
-        flow, event_size=teacher.event_size, seed=seed, **{k: v for k, v in options.items() if v is not None}
-    )
-    history, interrupted = _history(
-        tff.distill,
-        teacher,
-        student,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        steps_per_epoch=steps_per_epoch,
-        seed=seed,
-    )
-    student.save(folder)
-    x, log_prob = student.sample_and_log_prob(TEST_ROWS, seed=seed + 1)
-    metrics = _kl(log_prob.numpy() - tff.plots.log_prob_of(teacher, x.numpy()))
-    metrics |= {"epochs": len(history.get("kl", [])), "seconds": time.perf_counter() - started}
-    _write_run(folder, student, facts | {"teacher": str(run)}, metrics, history)
-    law, rows = _data_of(facts)
-    _draw(student, folder, law, rows, history)
-    console.print(
-        f"KL(student, teacher) {metrics['kl']:.4f} ± {metrics['standard_error']:.4f} nats "
-        f"on {TEST_ROWS:,} of the student's samples; {time.perf_counter() - started:.0f} s",
-        highlight=False,
-        soft_wrap=True,
-    )
-    console.print(f"weights, metrics and figures are in {folder}", highlight=False, soft_wrap=True)
-    if interrupted:
-        sys.exit(130)
+    options = {"num_layers": num_layers, "hidden_units": _sizes(hidden_units)}
+    options = {name: value for name, value in options.items() if value is not None}
+    given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "force": force}
+    with _ended_by_signals(out):
+        student = Run.open(run).distill(out, flow=flow, options=options, steps_per_epoch=steps_per_epoch, **given)
+    _finish(student)
 
 
 @app.command()
 def sample(
-    run: Run,
-    out: Annotated[Path, typer.Option(help="CSV, NPY or NPZ file to write.")],
+    run: Folder,
+    out: Annotated[str, typer.Option(help=f"{Table} to write; - for CSV on stdout.")],
     n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many rows.")] = 1000,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
     """Draw rows from a trained flow."""
-    from tfp_flows import datasets, load
+    from tfp_flows.runs import Run
 
-    datasets.write_rows(out, load(run).sample(n, seed=seed).numpy(), force=force)
-    console.print(f"{n:,} rows in {out}")
+    with _writable(out) as path:
+        _write(path, Run.open(run).flow.sample(n, seed=seed).numpy(), force=force)
+    status.print(f"{n:,} rows {'on stdout' if out == '-' else f'in {out}'}")
 
 
 @app.command()
 def score(
-    run: Run,
+    run: Folder,
     data: Data,
-    out: Annotated[Path | None, typer.Option(help="CSV, NPY or NPZ file for the log-probability of each row.")] = None,
+    columns: Columns = None,
+    key: Key = None,
+    out: Annotated[
+        str | None, typer.Option(help=f"{Table} for the log_prob of each row, nats; - for CSV on stdout.")
+    ] = None,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
-    """Print the mean log-probability of rows; write that of each row with --out."""
-    import tfp_flows as tff
+    """Print the mean negative log-likelihood of rows, in nats: lower is better; --out has each row's log_prob."""
+    from tfp_flows.runs import Run
 
-    flow = tff.load(run)
-    law = _law(data)
-    rows = law.sample(TEST_ROWS, seed=seed) if data in tff.datasets.names() else tff.datasets.read_rows(data)
-    rows = tff.datasets.as_rows(rows, name=data, event_size=flow.event_size)
-    log_prob = tff.plots.log_prob_of(flow, rows)
+    with _readable(data) as source:
+        scores = Run.open(run).score(source, columns=_columns(columns), key=key, seed=seed)
     if out:
-        tff.datasets.write_rows(out, log_prob[:, None], force=force)
-    _report(None, _summarise(log_prob, law.entropy if law else None))
+        with _writable(out) as path:
+            _write(path, scores.log_prob[:, None], header=["log_prob"], force=force)
+    (status if out == "-" else console).print(_measured(scores.metrics, "rows"))
 
 
 @app.command()
-def plot(run: Run) -> None:
+def plot(run: Folder) -> None:
     """Draw a run's figures again, and the film from latent to data."""
-    import tfp_flows as tff
-    from tfp_flows.history import read_history
-    from tfp_flows.state import read_json
+    from tfp_flows.runs import Run
 
-    flow = tff.load(run)
-    law, rows = _data_of(read_json(run / "config.json").get("data", {}))
-    _draw(flow, run, law, rows, read_history(run / "history.csv"), film=True)
-    console.print(f"figures in {run / 'figures'}")
+    _draw(Run.open(run), film=True)
+    status.print(f"figures in {run / 'figures'}")
 
 
 @app.command("list")
@@ -250,7 +285,7 @@ def points(
     """Turn a text into a point cloud, through Blender."""
     from tfp_flows.datasets.blender import make_points
 
-    with console.status("Blender is at work …"):
+    with status.status("Blender is at work …"):
         path = make_points(
             text,
             out,
@@ -264,28 +299,56 @@ def points(
             blender=blender,
             force=force,
         )
-    console.print(f"the cloud is in {path}")
+    status.print(f"the cloud is in {path}")
 
 
-def _history(train: Callable, *flows_and_data: Any, **options: Any) -> tuple[dict[str, list[float]], bool]:
-    """The history of a training, and whether Ctrl-C ended it."""
+def _finish(run: "Run") -> None:
+    """Prints what was measured, draws, and says where everything is; exit status 1 if a figure failed."""
+    console.print(_measured(run.metrics, "held-out rows"))
     try:
-        return train(*flows_and_data, **options).history, False
+        _draw(run)
+    finally:
+        console.print(f"weights, metrics and figures are in {run.folder}")
+
+
+def _draw(run: "Run", *, film: bool = False) -> None:
+    with status.status("drawing …"):
+        failed = run.draw(film=film)
+    for sentence in failed:
+        print(f"tfp-flows: {_in_options(sentence)}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _ended_by_signals(folder: Path | None) -> Iterator[None]:
+    """A training that Ctrl-C or SIGTERM has ended is said to have been, with what is measured of it.
+
+    Here, as Typer has an answer of its own to KeyboardInterrupt.
+    """
+    from tfp_flows.runs import Run
+
+    try:
+        yield
     except TrainingInterrupted as stop:
-        console.print("Interrupted: keeping the best weights so far.")
-        return stop.history.history, True
+        metrics = (
+            Run.open(folder).metrics if folder and stop.signal == 2 and stop.history.best_epoch is not None else {}
+        )
+        if metrics:
+            console.print(_measured(metrics, "held-out rows"))
+        _refuse(str(stop), 128 + stop.signal)
 
 
-def _new_folder(out: Path | None, name: str, force: bool) -> Path:
-    """The run folder to write: the one asked for if it is free, or the first free name below runs/."""
-    if out is None:
-        names = (Path("runs") / (name if i == 1 else f"{name}-{i}") for i in range(1, 10_000))
-        return next(path for path in names if not path.exists())
-    if out.is_file():
-        raise InputError(f"--out must be a folder; {out} is a file.")
-    if out.is_dir() and any(out.iterdir()) and not force:
-        raise InputError(f"--out {out} is not empty: choose another folder, or --force to write into it.")
-    return out
+def _measured(metrics: dict[str, Any], rows: str) -> str:
+    """One line: the loss, where it is known its distance from the floor, and the time."""
+    error = f" ± {metrics['standard_error']:.4f}" if "standard_error" in metrics else ""
+    if "kl" in metrics:
+        line = f"KL(student, teacher) {metrics['kl']:.4f}{error} nats on {metrics['rows']:,} of the student's samples"
+    else:
+        line = f"NLL {metrics['nll']:.4f}{error} nats on {metrics['rows']:,} {rows} (lower is better)"
+    if "gap" in metrics:
+        line += f"; gap to the entropy {metrics['gap']:.4f}"
+    return line + (f"; {metrics['seconds']:.0f} s" if "seconds" in metrics else "")
 
 
 def _sizes(text: str | None) -> tuple[int, ...] | None:
@@ -295,135 +358,48 @@ def _sizes(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise InputError(
-            f"--hidden-units must be integers with commas between them, as in 64,64; got {text!r}."
+            f"hidden_units must be integers with commas between them, as in 64,64; got {text!r}."
         ) from error
 
 
+def _columns(text: str | None) -> list[str | int] | None:
+    """Names and numbers, with commas between them."""
+    if text is None:
+        return None
+    return [int(part) if part.strip().isdecimal() else part.strip() for part in text.split(",")]
+
+
 @contextlib.contextmanager
-def _device(name: str | None) -> Iterator[None]:
-    """Places variables and work on a device; `InputError` names those that TensorFlow sees."""
-    if name is None:
-        yield
+def _readable(data: str) -> Iterator[str]:
+    """The name of what `--data` means: for -, of a file with what comes on stdin."""
+    if data != "-":
+        yield data
         return
-    import tensorflow as tf
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder).resolve() / "stdin.csv"
+        path.write_bytes(sys.stdin.buffer.read())
+        try:
+            yield str(path)
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), "stdin")) from error
 
-    known = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()]
-    if name.upper() not in known:
-        raise InputError(f"--device must be one of {', '.join(known)}; got {name!r}.")
-    with tf.device(name.upper()):
-        yield
+
+@contextlib.contextmanager
+def _writable(out: str) -> Iterator[Path]:
+    """The path of what `--out` means: for -, of a CSV file that goes to stdout."""
+    if out != "-":
+        yield Path(out)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "stdout.csv"
+        yield path
+        sys.stdout.write(path.read_text(encoding="utf-8"))
+        sys.stdout.flush()
 
 
-def _training_data(data: str, seed: int) -> "tuple[Dataset | None, np.ndarray | None, np.ndarray]":
-    """The known law or the training rows, and the test rows: fresh draws, or every tenth row of a file."""
-    import numpy as np
-
+def _write(path: Path, rows: "np.ndarray", *, header: list[str] | None = None, force: bool) -> None:
+    """Writes rows, with the header where the kind of file has a place for one."""
     from tfp_flows import datasets
 
-    law = _law(data)
-    if law:
-        return law, None, law.split(seed).test
-    if not Path(data).suffix:
-        raise InputError(f"--data must be one of {', '.join(datasets.names())}, or a file; got {data!r}.")
-    rows = datasets.as_rows(datasets.read_rows(data), name=data, purpose="train")
-    rows = rows[np.random.default_rng(seed).permutation(len(rows))]
-    held_out = max(1, len(rows) // 10)
-    return None, rows[held_out:], rows[:held_out]
-
-
-def _law(data: str) -> "Dataset | None":
-    """The exact law behind `--data`: that of a dataset's name, or of the mesh in a file of `points`."""
-    from tfp_flows import datasets
-
-    if data in datasets.names():
-        return datasets.make(data)
-    return datasets.mesh(Path(data).resolve()) if datasets.is_mesh_file(data) else None
-
-
-def _data_of(facts: dict) -> "tuple[Dataset | None, np.ndarray]":
-    """The law of a run's data, if it is known, and rows of it."""
-    from tfp_flows import datasets
-
-    name = facts.get("name", "")
-    law = datasets.make(name, **facts["options"]) if "options" in facts else None
-    return law, law.sample(SHOWN_ROWS, seed=1) if law else datasets.read_rows(name)
-
-
-def _evaluate(flow: "Flow", test: "np.ndarray", entropy: float | None) -> dict[str, Any]:
-    """Test NLL with its standard error, and the gap where the entropy is known."""
-    from tfp_flows.plots import log_prob_of
-
-    return _summarise(log_prob_of(flow, test), entropy)
-
-
-def _summarise(log_prob: "np.ndarray", entropy: float | None) -> dict[str, Any]:
-    import numpy as np
-
-    log_prob = log_prob.astype(np.float64)
-    metrics = {"rows": len(log_prob), "nll": float(-log_prob.mean())}
-    if len(log_prob) > 1:
-        metrics["standard_error"] = float(log_prob.std(ddof=1) / np.sqrt(len(log_prob)))
-    if entropy is not None:
-        metrics |= {"entropy": entropy, "gap": metrics["nll"] - entropy}
-    return metrics
-
-
-def _kl(difference: "np.ndarray") -> dict[str, Any]:
-    return {
-        "rows": len(difference),
-        "kl": float(difference.mean()),
-        "standard_error": float(difference.std(ddof=1) / len(difference) ** 0.5),
-    }
-
-
-def _data_facts(data: str, law: "Dataset | None", test: "np.ndarray") -> dict[str, Any]:
-    if law:
-        return {"name": law.name, "options": law.config, "entropy": law.entropy}
-    return {"name": str(Path(data).resolve()), "columns": test.shape[1]}
-
-
-def _write_run(folder: Path, flow: "Flow", facts: dict, metrics: dict, history: dict) -> None:
-    from tfp_flows.history import write_history
-    from tfp_flows.state import update_json
-
-    update_json(folder / "config.json", data=facts)
-    update_json(folder / "metrics.json", **metrics)
-    write_history(folder / "history.csv", history)
-
-
-def _draw(
-    flow: "Flow", folder: Path, law: "Dataset | None", rows: "np.ndarray", history: dict, film: bool = False
-) -> None:
-    """Writes every figure that makes sense for the flow into the run's folder; with `film`, the film as well."""
-    from tfp_flows import plots
-
-    limits = law.limits if law else None
-    shown = rows[:SHOWN_ROWS]
-    figures = {"samples": lambda: plots.samples(flow, shown, limits=limits)}
-    if flow.event_size == 2:
-        figures["density"] = lambda: plots.density(flow, limits=limits or plots.limits_of(shown))
-        figures["grid"] = lambda: plots.grid_warp(flow, limits=limits)
-    if law and flow.event_size == 2:
-        figures["gap"] = lambda: plots.gap_map(flow, law)
-    if flow.event_size > 1:
-        figures["layers"] = lambda: plots.layers(flow, limits=limits)
-    if history.get("nll") or history.get("kl"):
-        figures["loss"] = lambda: plots.loss_curve(history, entropy=law.entropy if law else None)
-    (folder / "figures").mkdir(exist_ok=True)
-    with console.status("drawing …"):
-        for name, make in figures.items():
-            make().savefig(folder / "figures" / f"{name}.png", dpi=150)
-        if film and flow.event_size > 1:
-            plots.animate_flow(flow, folder / "figures" / "flow.gif", force=True)
-
-
-def _report(folder: Path | None, metrics: dict[str, Any]) -> None:
-    error = f" ± {metrics['standard_error']:.4f}" if "standard_error" in metrics else ""
-    line = f"NLL {metrics['nll']:.4f}{error} nats on {metrics['rows']:,} held-out rows"
-    if "gap" in metrics:
-        line += f"; gap to the entropy {metrics['gap']:.4f}"
-    if "seconds" in metrics:
-        line += f"; {metrics['seconds']:.0f} s"
-    console.print(line, highlight=False, soft_wrap=True)
-    if folder:
-        console.print(f"weights, metrics and figures are in {folder}", highlight=False, soft_wrap=True)
+    has_place = path.suffix.lower() in (".csv", ".tsv")
+    datasets.write_rows(path, rows, header=header if has_place else None, force=force)

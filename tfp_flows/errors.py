@@ -43,16 +43,27 @@ def _option(text: str) -> str:
 
 
 class DivergenceError(FloatingPointError):
-    """Training reached a loss that is not finite; the flow has its last good weights again."""
+    """Training, or all of its validations, came to a loss that is not finite.
+
+    The flow has the weights of its best epoch again, or those it came with if no epoch was any good.
+
+    Attributes:
+      history: what `fit` would have returned, of the epochs that ended; its `best_epoch` is None if none was good.
+    """
+
+    def __init__(self, message: str, history: Any = None) -> None:
+        super().__init__(message)
+        self.history = history
 
 
 class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C during `fit`: the flow has its best weights so far, and `history` holds the epochs that ended.
+    """Ctrl-C, or SIGTERM, during `fit`: the flow has its best weights so far, or those it came with if no epoch ended.
 
     Attributes:
-      history: what `fit` would have returned.
+      history: what `fit` would have returned, of the epochs that ended; its `best_epoch` is None if there is none.
+      signal: the number of the signal; SIGINT for Ctrl-C.
     """
 
-    def __init__(self, history: Any) -> None:
-        super().__init__()
-        self.history = history
+    def __init__(self, message: str, history: Any, signal: int = 2) -> None:
+        super().__init__(message)
+        self.history, self.signal = history, signal

@@ -1,10 +1,11 @@
 """What `fit` does between epochs: statistics, the best weights, stopping, the progress bar."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -14,9 +15,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-__all__ = ["BatchNormStatistics", "BestWeights", "ProgressBar", "StopWhenNotFinite"]
+__all__ = [
+    "STATUS",
+    "BatchNormStatistics",
+    "BestWeights",
+    "Callback",
+    "ProgressBar",
+    "StopWhenNotFinite",
+    "values_of",
+]
 
 Callback = tf.keras.callbacks.Callback
+STATUS = Console(stderr=True, highlight=False, soft_wrap=True)  # what is no result does not belong on stdout
 
 
 class BatchNormStatistics(Callback):
@@ -46,31 +56,47 @@ class BestWeights(Callback):
 
     Args:
       variables: all the variables of the flow, statistics included.
+      start: their values from before the training, which are restored if no epoch was any good.
       monitor: the log entry to minimise.
       patience: epochs without improvement before training stops; None never stops.
+
+    Attributes:
+      best, best_epoch: the lowest value, and its epoch, from 0; None before there is one.
+      values: the weights then.
+      last: the latest value.
+      ended: whether it has stopped the training.
     """
 
-    def __init__(self, variables: list[tf.Variable], monitor: str, patience: int | None) -> None:
+    def __init__(
+        self, variables: list[tf.Variable], start: list[np.ndarray], monitor: str, patience: int | None
+    ) -> None:
         super().__init__()
         self._variables, self._monitor = variables, monitor
         self._patience = math.inf if patience is None else patience
-        self.best, self.best_epoch, self._values = math.inf, -1, self._snapshot()
+        self.best, self.best_epoch, self.values = math.inf, None, start
+        self.last, self.ended = math.nan, False
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Keeps the weights, or counts an epoch without improvement."""
-        value = logs[self._monitor]
-        if value < self.best:
-            self.best, self.best_epoch, self._values = value, epoch, self._snapshot()
-        elif epoch - self.best_epoch >= self._patience:
-            self.model.stop_training = True
+        self.last = float(logs[self._monitor])
+        if self.last < self.best:
+            self.set(self.last, epoch, values_of(self._variables))
+        elif epoch - (-1 if self.best_epoch is None else self.best_epoch) >= self._patience:
+            self.ended = self.model.stop_training = True
+
+    def set(self, best: float, best_epoch: int, values: list[np.ndarray]) -> None:
+        """Makes this the best epoch so far."""
+        self.best, self.best_epoch, self.values = best, best_epoch, values
 
     def restore(self) -> None:
-        """Gives the flow the kept weights; those that it started with, if no epoch has ended."""
-        for variable, value in zip(self._variables, self._values, strict=True):
+        """Gives the flow the kept weights; those that it came with, if no epoch was any good."""
+        for variable, value in zip(self._variables, self.values, strict=True):
             variable.assign(value)
 
-    def _snapshot(self) -> list[np.ndarray]:
-        return [variable.numpy().copy() for variable in self._variables]
+
+def values_of(variables: Sequence[tf.Variable]) -> list[np.ndarray]:
+    """Copies of the values of variables."""
+    return [np.array(variable.numpy()) for variable in variables]
 
 
 class StopWhenNotFinite(Callback):
@@ -105,9 +131,10 @@ class ProgressBar(Callback):
     Args:
       epochs: how many there will be at most.
       loss: the loss's name in the logs.
+      done: how many of them were trained before.
     """
 
-    def __init__(self, epochs: int, loss: str) -> None:
+    def __init__(self, epochs: int, loss: str, done: int = 0) -> None:
         super().__init__()
         self._shown = ((loss, loss.upper()), (f"val_{loss}", "validation"), ("val_gap", "gap"))
         self._progress = Progress(
@@ -118,8 +145,9 @@ class ProgressBar(Callback):
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
+            console=STATUS,
         )
-        self._task = self._progress.add_task("", total=epochs, report="compiling …")
+        self._task = self._progress.add_task("", total=epochs, completed=done, report="compiling …")
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Shows the line."""

@@ -1,18 +1,22 @@
 """distill: fit a flow that samples fast to one that scores fast, on the student's own samples."""
 
+import math
+import os
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import check_sizes
+from tfp_flows.checks import check_number, check_sizes
 from tfp_flows.datasets import as_rows
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.training.callbacks import values_of
+from tfp_flows.training.checkpoint import as_plan
 from tfp_flows.training.loop import adam, check_schedule, run, uses_xla
 from tfp_flows.training.model import TrainedFlow
-from tfp_flows.training.rows import steps_at_once
+from tfp_flows.training.rows import Rows, identity_of, steps_at_once, untuned
 
 __all__ = ["distill"]
 
@@ -40,6 +44,8 @@ def distill(
     callbacks: Any = (),
     verbose: bool = True,
     seed: int = 0,
+    checkpoint: str | os.PathLike | None = None,
+    checkpoint_every: float = 60.0,
 ) -> Any:
     """Fits the student to the teacher by the reverse KL divergence, on samples that the student draws itself:
 
@@ -72,6 +78,8 @@ def distill(
       callbacks: Keras callbacks of your own; Keras calls those of batches once for every few steps (25 at most).
       verbose: whether to show a progress bar.
       seed: fixes the noise and the contexts.
+      checkpoint: a folder for `checkpoint.npz`, from which this very training goes on: see `tff.fit`.
+      checkpoint_every: seconds between two checkpoints.
 
     Returns:
       Keras' `History`: `history.history` has `kl` and `val_kl`, nats. `val_kl` is the divergence itself, on 10,000
@@ -80,8 +88,9 @@ def distill(
 
     Raises:
       InputError: for distributions that do not fit together, or options that cannot work.
-      DivergenceError: if the KL is not finite; the last good weights are restored first.
-      TrainingInterrupted: on Ctrl-C, with the history so far; the best weights are restored first.
+      DivergenceError: if the KL, or that of every validation, is not finite; the student has the weights of its best
+        epoch then, or is as it was.
+      TrainingInterrupted: on Ctrl-C, with the history so far; the student likewise.
 
     Example:
 
@@ -98,7 +107,9 @@ def distill(
     check_schedule(schedule)
     if not 0 <= warm_up <= 1:
         raise InputError(f"warm_up must be at least 0 and at most 1; got {warm_up!r}.")
+    check_number("checkpoint_every", checkpoint_every, 0, math.inf)
     contexts = _contexts(teacher, student, context)
+    start = values_of(student.variables)
     if student.is_unstandardized:
         student.standardize(_standard_rows(teacher, contexts, seed), context=contexts if contexts.size else None)
     steps, block = epochs * steps_per_epoch, steps_at_once(steps_per_epoch)
@@ -108,21 +119,32 @@ def distill(
         jit_compile=uses_xla(jit_compile, steps),
     )
     model.optimizer.build(model.trainable_variables)
+    power = round(warm_up * steps)
+    plan = None
+    if checkpoint is not None:
+        given = {"epochs": epochs, "batch_size": batch_size, "steps_per_epoch": steps_per_epoch, "warm_up": warm_up}
+        given |= {"patience": patience, "seed": seed, "xla": uses_xla(jit_compile, steps)}
+        rows = identity_of(Rows(contexts), *(Rows(v) for v in values_of(getattr(teacher, "variables", ()))))
+        plan = as_plan(checkpoint, checkpoint_every, model, {"training": "distill", "rows": rows, **given})
     return run(
         model,
-        _noise(seed, contexts, batch_size, student.dtype.name, round(warm_up * steps)).batch(
-            block, drop_remainder=True
+        lambda i: untuned(
+            _noise(seed, contexts, batch_size, student.dtype.name, power, i * block).batch(block, drop_remainder=True)
         ),
         epochs=epochs,
         steps=steps_per_epoch // block,
-        validation=_noise(seed + 1, contexts, batch_size, student.dtype.name)
-        .take(-(-VALIDATION_ROWS // batch_size))
-        .cache(),
+        at_once=1,
+        inside=True,
+        validation=untuned(
+            _noise(seed + 1, contexts, batch_size, student.dtype.name).take(-(-VALIDATION_ROWS // batch_size)).cache()
+        ),
         set_batch_norm=None,
+        start=start,
         patience=patience,
         callbacks=list(callbacks),
         verbose=verbose,
         learning_rate=learning_rate,
+        checkpoint=plan,
     )
 
 
@@ -155,8 +177,10 @@ def _without_outliers(kl: tf.Tensor) -> tf.Tensor:
     return tf.minimum(kl, OUTLIER) + OUTLIER * tf.math.log1p(excess / OUTLIER)
 
 
-def _noise(seed: int, contexts: np.ndarray, batch_size: int, dtype: str, warm_up: int = 0) -> tf.data.Dataset:
-    """Endless batches: a seed of noise, a row of context for each sample, and the power of the teacher's density."""
+def _noise(
+    seed: int, contexts: np.ndarray, batch_size: int, dtype: str, warm_up: int = 0, start: int = 0
+) -> tf.data.Dataset:
+    """Endless batches, from number `start` on: a seed of noise, a context for each sample, the teacher's power."""
     rows = tf.constant(contexts)
 
     def batch(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -166,7 +190,7 @@ def _noise(seed: int, contexts: np.ndarray, batch_size: int, dtype: str, warm_up
         power = FIRST_POWER + (1.0 - FIRST_POWER) * part
         return key, tf.gather(rows, index) if contexts.size else tf.zeros([batch_size, 0], dtype), power
 
-    return tf.data.Dataset.counter().map(batch)
+    return tf.data.Dataset.counter(start).map(batch)
 
 
 def _contexts(teacher: tfp.distributions.Distribution, student: Flow, context: Any) -> np.ndarray:

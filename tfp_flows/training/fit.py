@@ -1,17 +1,22 @@
 """fit: train a flow by maximum likelihood, with what people expect of it."""
 
+import math
+import os
 import warnings
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
-from tfp_flows.checks import check_sizes
+from tfp_flows.checks import check_number, check_sizes
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.training.callbacks import values_of
+from tfp_flows.training.checkpoint import as_plan
 from tfp_flows.training.loop import adam, check_schedule, run, uses_xla
 from tfp_flows.training.model import FlowModel
-from tfp_flows.training.rows import Source, as_source, batches_of, check_rows, steps_at_once
+from tfp_flows.training.rows import Source, as_source, batches_of, check_rows, identity_of, steps_at_once
 
 __all__ = ["fit"]
 
@@ -40,6 +45,8 @@ def fit(
     callbacks: Any = (),
     verbose: bool = True,
     seed: int = 0,
+    checkpoint: str | os.PathLike | None = None,
+    checkpoint_every: float = 60.0,
 ) -> Any:
     """Trains a flow by maximum likelihood: minimises `-mean{ log_prob(x[n] | context[n]) }`, in nats.
 
@@ -70,14 +77,24 @@ def fit(
       callbacks: Keras callbacks of your own; Keras calls those of batches once for every few steps (25 at most).
       verbose: whether to show a progress bar.
       seed: fixes the order of the rows, what is held out and what is drawn.
+      checkpoint: a folder for the file `checkpoint.npz`, which has all that the training needs to go on. If it is there
+        and of this very training (same settings, same rows), `fit` says so and goes on from it, and ends on one CPU
+        with the same weights, to the last bit, as if it had never been stopped; if that training had ended, its
+        weights are restored and nothing is trained. Delete the file to train anew. A `tf.data.Dataset` goes on from
+        the end of an epoch, and must give the same batches again for that; callbacks of your own begin anew.
+      checkpoint_every: seconds between two checkpoints. One more is written at Ctrl-C, at SIGTERM, and before an error
+        leaves `fit`.
 
     Returns:
-      Keras' `History`: `history.history` has `nll`, `val_nll` and, with an entropy, `gap` and `val_gap`: a list each.
+      Keras' `History`: `history.history` has `nll`, `val_nll` and, with an entropy, `gap` and `val_gap`: a list each;
+      `history.best_epoch` is the number, from 0, of the epoch whose weights the flow has.
 
     Raises:
-      InputError: for rows or options that cannot work; nothing is trained then.
-      DivergenceError: if the loss is not finite; the last good weights are restored first.
-      TrainingInterrupted: on Ctrl-C, with the history so far; the best weights are restored first.
+      InputError: for rows or options that cannot work, and a checkpoint that is damaged or of another training;
+        nothing is trained then.
+      DivergenceError: if the loss, or that of every validation, is not finite. The flow has the weights of its best
+        epoch then, or is as it was before, statistics included, if no epoch was any good.
+      TrainingInterrupted: on Ctrl-C, and with a `checkpoint` at SIGTERM, with the history so far; the flow likewise.
 
     Example:
 
@@ -88,6 +105,7 @@ def fit(
     ['gap', 'nll', 'val_gap', 'val_nll']
     """
     check_sizes(epochs=epochs, batch_size=batch_size)
+    check_number("checkpoint_every", checkpoint_every, 0, math.inf)
     if not 0 <= validation_split < 1:
         raise InputError(f"validation_split must be at least 0 and below 1; got {validation_split!r}.")
     check_schedule(schedule)
@@ -109,35 +127,73 @@ def fit(
         checked = check_rows(*(*parts, None, None)[:3], event_size=flow.event_size, dtype=dtype, purpose="score")
         source = source._replace(validation=checked)
     _check_strategy(flow, strategy)
-    _prepare(flow, source)
+    start = values_of(flow.variables)
+    _prepare(flow, source, start)
     _warn_if_sequential(flow)
     total_steps = epochs * source.steps
+    xla = uses_xla(False if strategy and jit_compile is None else jit_compile, total_steps)
+    # Keras' loop over steps fails on the iterators of a strategy with several devices
+    at_once = 1 if strategy or source.in_blocks else steps_at_once(source.steps)
     with (strategy or tf.distribute.get_strategy()).scope():
         floor = source.entropy if entropy is None else entropy
         model = FlowModel(flow, entropy=floor, in_blocks=source.in_blocks > 0)
         model.compile(
             optimizer or adam(learning_rate, schedule, total_steps, clip_norm),
-            jit_compile=uses_xla(False if strategy and jit_compile is None else jit_compile, total_steps),
-            # Keras' loop over steps fails on the iterators of a strategy with several devices
-            steps_per_execution=1 if strategy or source.in_blocks else steps_at_once(source.steps),
+            jit_compile=xla,
+            steps_per_execution=at_once,
         )
         model.optimizer.build(model.trainable_variables)  # here, as its slots must live where the variables do
     tf.keras.utils.set_random_seed(seed)
+    plan = None
+    if checkpoint is not None:
+        given = {"epochs": epochs, "steps_per_epoch": source.steps, "batch_size": batch_size, "patience": patience}
+        given |= {"entropy": floor, "validation_split": validation_split, "xla": xla}
+        rows = {
+            "rows": source.identity,
+            "seed": seed,
+            "validation rows": source.validation and identity_of(source.validation),
+        }
+        plan = as_plan(checkpoint, checkpoint_every, model, {"training": "fit", **rows, **given})
     return run(
         model,
-        source.batches,
+        lambda i: source.batches(i * max(1, source.in_blocks)),
         epochs=epochs,
         steps=source.steps // max(1, source.in_blocks),
+        at_once=at_once,
+        inside=source.identity is not None,
         validation=None if source.validation is None else batches_of(source.validation, VALIDATION_BATCH),
         set_batch_norm=lambda: flow.set_batch_norm(source.rows.x, source.rows.context),
+        start=start,
         patience=patience,
         callbacks=list(callbacks),
         verbose=verbose,
         learning_rate=learning_rate,
+        checkpoint=plan,
+        blame=lambda: _rows_without_density(flow, source),
     )
 
 
-def _prepare(flow: Flow, source: Source) -> None:
+def _rows_without_density(flow: Flow, source: Source) -> str:
+    """Which of the held-out rows have a log-density that is not finite: the first three."""
+    rows = source.validation
+    log_prob = [
+        flow.log_prob(part.x, context=part.context).numpy()
+        for part in (rows.take(slice(i, i + VALIDATION_BATCH)) for i in range(0, len(rows.x), VALIDATION_BATCH))
+    ]
+    found = np.flatnonzero(~np.isfinite(np.concatenate(log_prob)))
+    if not len(found):
+        return ""
+    where = "validation_data" if source.held_out is None else "x"
+    numbers = found if source.held_out is None else source.held_out[found]
+    few = ", ".join(f"{n + 1} ({_short(rows.x[i])})" for n, i in list(zip(numbers, found, strict=True))[:3])
+    return f", for row {few}{' and others' if len(found) > 3 else ''} of {where} has no finite log-density"
+
+
+def _short(row: np.ndarray) -> str:
+    return ", ".join(f"{value:.3g}" for value in row[:4]) + (", …" if len(row) > 4 else "")
+
+
+def _prepare(flow: Flow, source: Source, start: list[np.ndarray]) -> None:
     """Standardizes an untouched flow, and makes sure that it can be trained before anything is compiled."""
     rows = source.rows
     if flow.is_unstandardized:
@@ -148,6 +204,8 @@ def _prepare(flow: Flow, source: Source) -> None:
     variables = flow.trainable_variables
     for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
         if gradient is None:
+            for touched, value in zip(flow.variables, start, strict=True):
+                touched.assign(value)
             raise InputError(f"the log-probability does not depend on {variable.name}: it would never be trained.")
 
 

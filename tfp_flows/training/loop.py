@@ -1,13 +1,17 @@
-"""What every training has in common: the best weights are kept, bad ones are stopped, Ctrl-C loses nothing."""
+"""What every training has in common: the best weights are kept, bad ones are stopped, being stopped loses nothing."""
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors import BatchNorm
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
-from tfp_flows.training.callbacks import BatchNormStatistics, BestWeights, ProgressBar, StopWhenNotFinite
+from tfp_flows.signals import noting
+from tfp_flows.training.callbacks import STATUS, BatchNormStatistics, BestWeights, ProgressBar, StopWhenNotFinite
+from tfp_flows.training.checkpoint import CheckpointPlan, Checkpoints
 
 __all__ = ["adam", "check_schedule", "run", "uses_xla"]
 
@@ -16,49 +20,132 @@ XLA_STEPS = 1000  # below this many steps, compiling with XLA costs more than it
 
 def run(
     model: Any,
-    batches: tf.data.Dataset,
+    batches: Callable[[int], tf.data.Dataset],
     *,
     epochs: int,
     steps: int,
+    at_once: int,
+    inside: bool,
     validation: tf.data.Dataset | None,
     set_batch_norm: Callable[[], None] | None,
+    start: list[np.ndarray],
     patience: int | None,
     callbacks: list,
     verbose: bool,
     learning_rate: float,
+    checkpoint: CheckpointPlan | None,
+    blame: Callable[[], str] = str,
 ) -> Any:
-    """Keras' `History` of a compiled model with a `flow` and a `loss_name`, trained; its best weights are restored."""
+    """Keras' `History` of a compiled model with a `flow` and a `loss_name`, trained; its best weights are restored.
+
+    `steps` of an epoch and `at_once` of them in a call are in Keras' count; `batches(i)` are those from the i-th on,
+    and `inside` says whether i may lie within an epoch. `start` has the values of the flow's variables from before
+    anything was touched. `blame()` says which rows have no finite loss.
+    """
     flow, loss = model.flow, model.loss_name
-    best = BestWeights(flow.variables, loss if validation is None else f"val_{loss}", patience)
-    watch = StopWhenNotFinite(loss)
-    history = tf.keras.callbacks.History()
-    bar = [ProgressBar(epochs, loss)] if verbose else []
+    best = BestWeights(flow.variables, start, loss if validation is None else f"val_{loss}", patience)
+    watch, history = StopWhenNotFinite(loss), tf.keras.callbacks.History()
     refresh = []
     if set_batch_norm and any(isinstance(layer, BatchNorm) for layer in flow.layers):
         refresh = [BatchNormStatistics(set_batch_norm, validation is not None)]
+    bars, culprits = [], ""
     try:
-        model.fit(
-            batches,
-            epochs=epochs,
-            steps_per_epoch=steps,
-            validation_data=validation,
-            callbacks=[watch, *refresh, best, history, *bar, *callbacks],
-            shuffle=False,
-            verbose=0,
-        )
+        with noting(signal.SIGINT, *([] if checkpoint is None else [signal.SIGTERM])) as note:
+            way = Checkpoints(
+                *(checkpoint, model, best, watch, history, note), steps=steps, at_once=at_once, inside=inside
+            )
+            resumed = way.begin()
+            if verbose:
+                if resumed:
+                    STATUS.print(_going_on(way))
+                bars.append(ProgressBar(epochs, loss, way.epoch))
+            try:
+                for first, last, count in _stretches(way, epochs, steps):
+                    model.fit(
+                        batches(first * steps + steps - count),
+                        initial_epoch=first,
+                        epochs=last,
+                        steps_per_epoch=count,
+                        validation_data=validation,
+                        callbacks=[watch, *refresh, best, history, *bars, *callbacks, way],
+                        shuffle=False,
+                        verbose=0,
+                    )
+                    if model.stop_training:
+                        break
+                if watch.epoch is None and best.best_epoch is None:
+                    culprits = blame()
+            except BaseException:
+                way.save()
+                raise
     except KeyboardInterrupt as interrupt:
-        raise TrainingInterrupted(history) from interrupt
+        raise TrainingInterrupted(
+            _interruption(way, best), _complete(history, best), note.number or signal.SIGINT
+        ) from interrupt
     finally:
         best.restore()
-        for shown in bar:
-            shown.close()
-    if watch.epoch is not None:
-        kept = f"the weights of epoch {best.best_epoch + 1}" if best.best_epoch >= 0 else "the weights at the start"
-        raise DivergenceError(
-            f"the loss was {watch.value} in epoch {watch.epoch + 1}: {kept} are restored; "
-            f"a learning_rate below {learning_rate:g} or rows without outliers may work."
-        )
+        for bar in bars:
+            bar.close()
+    _check_finite(watch, best, _complete(history, best), loss, learning_rate, culprits)
+    way.finish()
+    if verbose and best.ended:
+        STATUS.print(f"stopped after epoch {len(history.epoch)}, as {patience} brought nothing better: {_kept(best)}")
     return history
+
+
+def _stretches(way: Checkpoints, epochs: int, steps: int) -> list[tuple[int, int, int]]:
+    """First epoch, last epoch and steps an epoch of the calls of Keras' `fit` that are left.
+
+    There are two where an epoch was begun before: Keras can begin with any epoch, but not within one.
+    """
+    if way.ended or way.epoch >= epochs:
+        return []
+    begun = [(way.epoch, way.epoch + 1, steps - way.done)] if way.done else []
+    first = way.epoch + len(begun)
+    return [*begun, *([(first, epochs, steps)] if first < epochs else [])]
+
+
+def _complete(history: Any, best: BestWeights) -> Any:
+    """Keras' History, which counts epochs anew with each `fit`, with all the epochs and the best one."""
+    history.epoch = list(range(max((len(column) for column in history.history.values()), default=0)))
+    history.best_epoch = best.best_epoch
+    return history
+
+
+def _going_on(way: Checkpoints) -> str:
+    if way.ended:
+        return f"{way.path} is of a training that has ended: its weights are restored; delete it to train anew"
+    step = f", step {way.done}" if way.done else ""
+    return f"going on from {way.path}: epoch {way.epoch + 1}{step}"
+
+
+def _kept(best: BestWeights) -> str:
+    if best.best_epoch is None:
+        return "the flow is as it was before"
+    return f"the weights of epoch {best.best_epoch + 1} are restored"
+
+
+def _interruption(way: Checkpoints, best: BestWeights) -> str:
+    where = f"; {way.path} goes on from there" if way.path and way.path.exists() else ""
+    return f"interrupted in epoch {way.epoch + 1}: {_kept(best)}{where}"
+
+
+def _check_finite(
+    watch: StopWhenNotFinite, best: BestWeights, history: Any, loss: str, learning_rate: float, culprits: str
+) -> None:
+    """Raises `DivergenceError` if training, or every one of its validations, was not finite."""
+    if watch.epoch is not None:
+        raise DivergenceError(
+            f"the loss was {watch.value} in epoch {watch.epoch + 1}: {_kept(best)}; "
+            f"a learning_rate below {learning_rate:g} or rows without outliers may work.",
+            history,
+        )
+    if best.best_epoch is None:
+        raise DivergenceError(
+            f"the {loss.upper()} of the validation was {best.last} in every epoch{culprits}: {_kept(best)}; "
+            "leave such rows out, or look at their units.",
+            history,
+        )
 
 
 def adam(learning_rate: float, schedule: str, steps: int, clip_norm: float | None) -> Any:

@@ -1,6 +1,8 @@
 """Rows to train on, from wherever they come, as batches of one fixed size."""
 
-from collections.abc import Callable, Iterator
+import functools
+import hashlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +11,7 @@ import tensorflow as tf
 from tfp_flows.datasets import Dataset, as_rows
 from tfp_flows.errors import InputError
 
-__all__ = ["Rows", "Source", "as_source", "batches_of", "steps_at_once"]
+__all__ = ["Rows", "Source", "as_source", "batches_of", "identity_of", "steps_at_once", "untuned"]
 
 FRESH_STEPS = 100  # steps of an "epoch" where rows are drawn afresh and never end
 MOST_AT_ONCE = 25  # steps between two looks of Keras, its callbacks and Ctrl-C
@@ -35,15 +37,23 @@ class Rows(NamedTuple):
 class Source(NamedTuple):
     """What `fit` trains on: batches, how many make an epoch, and the rows that statistics come from.
 
-    With `in_blocks`, each element of `batches` is a block of that many batches; with 0, it is a batch.
+    `batches(start)` are those from step `start` on, the same as if the steps before had been taken: what a step trains
+    on is a function of the seed and of its number. With `in_blocks`, each element is a block of that many batches, and
+    `start` a multiple of it; with 0, it is a batch.
+
+    `held_out` has the numbers, from 0, of the rows of x that validate; None if they were not taken from x. `identity`
+    tells these rows from others, in a checkpoint; a stream of the user's own has none, and its batches can be counted
+    up to, but not found again.
     """
 
-    batches: tf.data.Dataset
+    batches: Callable[[int], tf.data.Dataset]
     steps: int
     rows: Rows
     validation: Rows | None
     entropy: float | None
     in_blocks: int = 0
+    held_out: np.ndarray | None = None
+    identity: str | None = None
 
 
 def as_source(
@@ -111,7 +121,7 @@ def batches_of(rows: Rows, size: int) -> tf.data.Dataset:
     index = np.minimum(np.arange(steps * size), n - 1)
     padded = rows._replace(weight=weight).take(index)
     padded.weight[n:] = 0
-    return tf.data.Dataset.from_tensor_slices(padded.present()).batch(size, drop_remainder=True).map(_as_tuple)
+    return untuned(tf.data.Dataset.from_tensor_slices(padded.present()).batch(size, drop_remainder=True).map(_as_tuple))
 
 
 def _as_tuple(parts: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -127,11 +137,9 @@ def _as_tuple(parts: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Ten
 def _in_memory(
     rows: Rows, batch_size: int, steps: int | None, validation_split: float, in_blocks: bool, seed: int
 ) -> Source:
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(rows.x))
-    held_out = round(validation_split * len(rows.x))
-    validation = rows.take(order[:held_out]) if held_out else None
-    train = rows.take(order[held_out:])
+    order = np.random.default_rng(seed).permutation(len(rows.x))
+    held_out = order[: round(validation_split * len(rows.x))]
+    train = rows.take(order[len(held_out) :])
     if len(train.x) < 2:
         raise InputError(
             f"validation_split={validation_split} leaves {len(train.x)} of {len(rows.x)} rows to train on."
@@ -139,17 +147,23 @@ def _in_memory(
     batch_size = min(batch_size, len(train.x))
     used = len(train.x) // batch_size * batch_size
     steps = steps or _in_equal_blocks(used // batch_size)
-    block = steps_at_once(steps) if in_blocks else 0
 
-    def draw() -> Iterator[Rows]:
-        left, size = order[:0], steps_at_once(steps) * batch_size
-        while True:
-            while len(left) < size:
-                left = np.concatenate([left, rng.permutation(len(train.x))[:used]])
-            yield train.take(left[:size])
-            left = left[size:]
+    @functools.lru_cache(2)
+    def order_of(a_pass: int) -> np.ndarray:
+        return np.random.default_rng([seed, 1, a_pass]).permutation(len(train.x))[:used]
 
-    return Source(_generated(draw, train, batch_size, block), steps, train, validation, None, block)
+    def draw(start: int, size: int) -> Rows:
+        first, last = start // used, (start + size - 1) // used
+        index = np.concatenate([order_of(a_pass) for a_pass in range(first, last + 1)])
+        return train.take(index[start - first * used :][:size])
+
+    return Source(
+        _generated(draw, train, batch_size, steps, in_blocks),
+        *(steps, train, rows.take(held_out) if len(held_out) else None, None),
+        in_blocks=steps_at_once(steps) if in_blocks else 0,
+        held_out=held_out,
+        identity=identity_of(rows),
+    )
 
 
 def _drawn_afresh(
@@ -158,35 +172,71 @@ def _drawn_afresh(
     if dataset.event_size != event_size:
         raise InputError(f"{dataset.name} has rows of {dataset.event_size}; the flow has event_size={event_size}.")
     split = dataset.split(seed)
-    rng = np.random.default_rng([seed, 1])
-    block = steps_at_once(steps) if in_blocks else 0
+    epoch = steps * batch_size
 
-    def draw() -> Iterator[Rows]:
-        size = steps_at_once(steps) * batch_size
-        while True:
-            rows = Rows(dataset.sample(steps * batch_size, rng).astype(dtype))
-            yield from (rows.take(slice(i, i + size)) for i in range(0, steps * batch_size, size))
+    @functools.lru_cache(1)
+    def rows_of(number: int) -> np.ndarray:
+        return dataset.sample(epoch, np.random.default_rng([seed, 1, number])).astype(dtype)
+
+    def draw(start: int, size: int) -> Rows:
+        return Rows(rows_of(start // epoch)[start % epoch :][:size])  # as blocks never reach over the end of an epoch
 
     train, validation = Rows(split.train.astype(dtype)), Rows(split.validation.astype(dtype))
-    return Source(_generated(draw, train, batch_size, block), steps, train, validation, dataset.entropy, block)
+    return Source(
+        _generated(draw, train, batch_size, steps, in_blocks),
+        *(steps, train, validation, dataset.entropy),
+        in_blocks=steps_at_once(steps) if in_blocks else 0,
+        identity=f"{dataset.name} {dataset.config}",
+    )
 
 
-def _generated(draw: Callable[[], Iterator[Rows]], like: Rows, batch_size: int, block: int) -> tf.data.Dataset:
-    """Endless batches, or blocks of batches, cut from what `draw` yields: Python is not asked for each batch."""
-    shapes = {name: (block or None, batch_size, *part.shape[1:]) for name, part in like.present().items()}
+def identity_of(*tables: Rows | None) -> str:
+    """A short text that differs as soon as one number in these rows does."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (part for rows in tables if rows is not None for part in rows if part is not None):
+        digest.update(f"{part.dtype} {part.shape}".encode())
+        digest.update(np.ascontiguousarray(part))
+    return digest.hexdigest()
+
+
+def _generated(
+    draw: Callable[[int, int], Rows], like: Rows, batch_size: int, steps: int, in_blocks: bool
+) -> Callable[[int], tf.data.Dataset]:
+    """Endless batches, or blocks of batches, from any step on: Python is not asked for each batch.
+
+    `draw(start, size)` gives so many rows from row `start` of the training on.
+    """
+    at_once = steps_at_once(steps)
+    leading = (at_once,) if in_blocks else (None,)
+    shapes = {name: (*leading, batch_size, *part.shape[1:]) for name, part in like.present().items()}
     types = [part.dtype for part in like.present().values()]
-    drawn = draw()
+    size = at_once * batch_size
 
-    def next_rows() -> list[np.ndarray]:
-        return [part.reshape(-1, batch_size, *part.shape[1:]) for part in next(drawn).present().values()]
+    def rows_of(block: np.ndarray) -> list[np.ndarray]:
+        rows = draw(int(block) * size, size)
+        return [part.reshape(-1, batch_size, *part.shape[1:]) for part in rows.present().values()]
 
-    def next_blocks(_: tf.Tensor) -> dict[str, tf.Tensor]:
-        parts = tf.numpy_function(next_rows, [], types)
+    def block_of(number: tf.Tensor) -> dict[str, tf.Tensor]:
+        parts = tf.numpy_function(rows_of, [number], types)
         return {name: tf.ensure_shape(part, shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
 
-    # Not from_generator: it makes malloc return every larger buffer to the system, which slows down all steps.
-    blocks = tf.data.Dataset.counter().map(next_blocks).prefetch(1)
-    return (blocks if block else blocks.unbatch()).map(_as_tuple).prefetch(4)
+    def batches(start: int = 0) -> tf.data.Dataset:
+        # Not from_generator: it makes malloc return every larger buffer to the system, which slows down all steps.
+        blocks = tf.data.Dataset.counter(start // at_once).map(block_of).prefetch(1)
+        each = blocks if in_blocks else blocks.unbatch().skip(start % at_once)
+        return untuned(each.map(_as_tuple).prefetch(4))
+
+    return batches
+
+
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset without tf.data's search for better settings, for whose thread its iterator waits at the end.
+
+    That took 19 s now and then; there is nothing to be tuned in ours.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def _streamed(batches: tf.data.Dataset, steps: int | None, dtype: str) -> Source:
@@ -204,4 +254,5 @@ def _streamed(batches: tf.data.Dataset, steps: int | None, dtype: str) -> Source
     if not parts:
         raise InputError("x is a tf.data.Dataset with no batches in it.")
     joined = Rows(*(None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True)))
-    return Source(batches.repeat(), steps, joined._replace(x=joined.x.astype(dtype)), None, None)
+    rows = joined._replace(x=joined.x.astype(dtype))
+    return Source(lambda start=0: batches.repeat().skip(start), steps, rows, None, None)

@@ -1,0 +1,159 @@
+"""Kills `tfp-flows train` at random moments, resumes it, and compares the end with a run that was never killed.
+
+    python benchmarks/kills.py --number 100 --jobs 2
+
+Each case is SIGKILL, SIGTERM or SIGINT at a moment that is uniform over the whole command, from the start of Python to
+the last figure; every third is killed once more while it is resumed. Half of the cases train over a finished run with
+`--force`. Counted are
+
+- lost: no checkpoint, or one older than the interval between two and five seconds, while training was under way;
+  or, with `--force`, the old run gone with nothing in its place;
+- mixed: a folder whose weights and metrics do not belong together, looked at before the run is resumed;
+- different: weights, history or NLL that are not, to the last bit, those of the run that was never killed.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+import tfp_flows as tff
+
+ROOT = Path(__file__).parents[1]
+EVERY = 0.5
+COMMAND = [sys.executable, "-c", "from tfp_flows.cli import main; main()", "train", "--checkpoint-every", str(EVERY)]
+TRAINING = ["--flow", "real_nvp", "--batch-norm", "--data", "two_moons", "--num-layers", "2", "--hidden-units", "16,16"]
+TRAINING += ["--epochs", "40", "--steps-per-epoch", "200", "--batch-size", "100"]
+STATUSES = {signal.SIGKILL: {-9}, signal.SIGTERM: {143, -15}, signal.SIGINT: {130, -2, 1}}
+
+
+def main() -> None:
+    """Runs the campaign and prints the counts; exit status 1 if one that ought to be 0 is not."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--number", type=int, default=100, help="how many kills")
+    parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        counts = campaign(Path(scratch), given.number, given.jobs, given.seed)
+    print(json.dumps(counts, indent=2))
+    sys.exit(any(counts[kind] for kind in ("lost", "mixed", "different", "wrong status")))
+
+
+def campaign(scratch: Path, number: int, jobs: int, seed: int) -> dict[str, int]:
+    """How many kills of each kind there were, and what came of them."""
+    start = time.monotonic()
+    run(scratch / "never-killed", [*TRAINING, "--out", scratch / "never-killed"])
+    seconds = time.monotonic() - start
+    old = scratch / "old"
+    run(old, ["--flow", "mlp", "--data", "gaussian", "--num-layers", "1", "--epochs", "1", "--out", old])
+    rng = random.Random(seed)
+    cases = [(i, rng.choice(list(STATUSES)), rng.uniform(0, seconds), rng.random()) for i in range(number)]
+    counts = Counter(dict.fromkeys(("kills", "lost", "mixed", "different", "wrong status", "resumed", "begun anew"), 0))
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for found in pool.map(lambda case: one(scratch, *case), cases):
+            counts.update(found)
+    return dict(counts)
+
+
+def one(scratch: Path, i: int, number: signal.Signals, moment: float, chance: float) -> Counter:
+    """What came of one case: its folder is trained, killed, looked at, resumed and compared."""
+    found, out = Counter(), scratch / f"run{i}"
+    has_old = i % 2 == 0
+    if has_old:
+        shutil.copytree(scratch / "old", out)
+    words = [*TRAINING, "--out", out, *(["--force"] if has_old else [])]
+    for delay in [moment, *([moment * chance] if i % 3 == 0 else [])]:
+        killed = kill(words, number, delay)
+        if killed is None:
+            break  # it had ended
+        found.update({"kills": 1, number.name: 1})
+        status, age = killed[0], out / "training" / "checkpoint.npz"
+        found["wrong status"] += status not in STATUSES[number]
+        if age.exists() and killed[1] - age.stat().st_mtime > EVERY + 5:
+            found["lost"] += 1
+        found.update(look(scratch, out, has_old))
+        if (out / "training" / "config.json").exists():
+            words = ["--resume", out]
+    found["resumed" if words[0] == "--resume" else "begun anew"] += 1
+    if words[0] != "--resume" and (out / "config.json").exists() and not is_old(scratch, out):
+        words = ["--resume", out]  # it had ended, but for figures
+    run(out, words)
+    same = identical(scratch / "never-killed", out)
+    found["different"] += not same
+    if not same or found["lost"] or found["mixed"] or found["wrong status"]:
+        print(f"case {i}: {number.name} after {moment:.2f} s: {dict(found)}", file=sys.stderr, flush=True)
+    shutil.rmtree(out)
+    return found
+
+
+def kill(words: list, number: signal.Signals, delay: float) -> tuple[int, float] | None:
+    """Exit status and time of death; None if the command had ended before."""
+    process = subprocess.Popen([*COMMAND, *map(str, words)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        process.communicate(timeout=delay)
+        return None
+    except subprocess.TimeoutExpired:
+        died = time.time()
+        process.send_signal(number)
+        process.communicate(timeout=120)
+        return process.returncode, died
+
+
+def run(out: Path, words: list) -> None:
+    """Runs the command to its end."""
+    done = subprocess.run([*COMMAND, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{out}: exit status {done.returncode}: {done.stderr[-2000:]}")
+
+
+def look(scratch: Path, out: Path, has_old: bool) -> Counter:
+    """Whether what a killed command left belongs together."""
+    found = Counter()
+    if not (out / "config.json").exists() and not (out / ".commit").exists():
+        return Counter(lost=1) if has_old else found
+    opened = tff.Run.open(out)
+    law = tff.datasets.make(opened.config["data"]["name"])
+    measured, nll = opened.metrics.get("nll"), -float(opened.flow.log_prob(law.split(0).test).numpy().mean())
+    found["mixed"] += measured is not None and abs(measured - nll) > 1e-3
+    found["mixed"] += is_old(scratch, out) and opened.history != tff.Run.open(scratch / "old").history
+    return found
+
+
+def is_old(scratch: Path, out: Path) -> bool:
+    """Whether a folder still has the run that was there before."""
+    return same_weights(scratch / "old", out)
+
+
+def weights(folder: Path) -> list[np.ndarray]:
+    """The variables of the flow in a folder."""
+    return [variable.numpy() for variable in tff.load(folder).variables]
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    """Whether two folders have the same flow, to the last bit."""
+    pairs = weights(one), weights(other)
+    return len(pairs[0]) == len(pairs[1]) and all(np.array_equal(a, b) for a, b in zip(*pairs, strict=True))
+
+
+def identical(one: Path, other: Path) -> bool:
+    """Whether two folders have the same run, but for its times."""
+    a, b = tff.Run.open(one), tff.Run.open(other)
+    same = a.history == b.history and a.metrics["nll"] == b.metrics["nll"] and a.config == b.config
+    return same and not (other / "training").exists() and same_weights(one, other)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main()

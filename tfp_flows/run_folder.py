@@ -1,0 +1,270 @@
+"""A run's folder on disk: one process at a time trains into it, and its results change all at once.
+
+config.json  history.csv  metrics.json  figures/  and the flow's own file: the results
+training/    config.json and checkpoint.npz of a training that has not ended
+.lock        the process that trains
+.staged/     results that are being written; renamed, they are
+.commit/     results that count, and only have to be moved into place: whoever opens the run may do that
+"""
+
+import contextlib
+import csv
+import json
+import os
+import re
+import shutil
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tfp_flows.atomic import atomic_path
+from tfp_flows.errors import InputError
+
+__all__ = ["RunFolder", "read_history", "read_json", "write_history", "write_json"]
+
+LOCK, TRAINING, STAGED, COMMIT, DROPPED = ".lock", "training", ".staged", ".commit", ".dropped"
+_LEFT_OVER = re.compile(r"\.[0-9a-f]{32}(\.\w+)?")  # of atomic_path, in a process that was killed
+
+
+class RunFolder:
+    """The folder of a run, and where everything is in it."""
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+        self.training = self.path / TRAINING
+        self._made: list[Path] = []  # folders that were not there before, and go again if nothing comes of them
+
+    @classmethod
+    @contextlib.contextmanager
+    def claimed(
+        cls, out: str | os.PathLike | None, *, name: str = "run", force: bool = False, anew: bool = True
+    ) -> "Iterator[RunFolder]":
+        """A folder that no other process trains into, within the block.
+
+        Args:
+          out: the folder; None for the first free `runs/name`, `runs/name-2`, ...
+          name: of the run.
+          force: whether there may be something in it.
+          anew: whether a new run begins; else one goes on.
+
+        Raises:
+          InputError: if it cannot be written, is not empty, or another process is at work there; nothing is changed.
+        """
+        folder = cls._free(name) if out is None else cls(out)
+        folder._lock(anew)
+        try:
+            if anew:
+                folder._make_room(force)
+            folder.settle()
+            yield folder
+        finally:
+            folder._unlock()
+
+    @property
+    def has_results(self) -> bool:
+        """Whether there is a trained flow in it."""
+        return (self.path / "config.json").exists()
+
+    def commit(self, fill: Callable[[Path], None]) -> None:
+        """Lets `fill` write results into a folder, and then makes them those of the run, all of them at once.
+
+        What was measured or drawn of earlier weights is removed.
+        """
+        staged = self.path / STAGED
+        shutil.rmtree(staged, ignore_errors=True)
+        staged.mkdir()
+        try:
+            fill(staged)
+            os.rename(staged, self.path / COMMIT)
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be written: {error.strerror or error}.") from error
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        self.settle()
+
+    def settle(self) -> None:
+        """Moves results that count into place, if a process was killed before it had."""
+        commit = self.path / COMMIT
+        if not commit.is_dir():
+            return
+        with contextlib.suppress(FileNotFoundError):  # somebody else does it too
+            (self.path / "metrics.json").unlink(missing_ok=True)
+            shutil.rmtree(self.path / "figures", ignore_errors=True)
+            for file in sorted(commit.iterdir()):
+                os.replace(file, self.path / file.name)
+            if (self.path / "flow.npz").exists():
+                (self.path / "weights.npz").unlink(missing_ok=True)  # of version 0.1
+            commit.rmdir()
+
+    def drop_training(self) -> None:
+        """Removes the checkpoint of a training that has ended."""
+        if self.training.exists():
+            shutil.rmtree(self.path / DROPPED, ignore_errors=True)
+            os.rename(self.training, self.path / DROPPED)
+            shutil.rmtree(self.path / DROPPED, ignore_errors=True)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether a process is at work there."""
+        return _is_alive(_owner(self.path / LOCK))
+
+    @classmethod
+    def _free(cls, name: str) -> "RunFolder":
+        for i in range(1, 10_000):
+            folder = cls(Path("runs") / (name if i == 1 else f"{name}-{i}"))
+            try:
+                folder._make_parents()
+                folder.path.mkdir()  # two processes cannot both make it
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise InputError(f"out cannot be made: {folder.path}: {error.strerror}.") from error
+            folder._made.append(folder.path)
+            return folder
+        raise InputError(f"out must be given: there are 9,999 runs of the name {name}.")
+
+    def _make_parents(self) -> None:
+        missing = [parent for parent in self.path.parents if not parent.exists()]
+        for parent in reversed(missing):
+            parent.mkdir(exist_ok=True)
+            self._made.append(parent)
+
+    def _lock(self, anew: bool) -> None:
+        if self.path.is_file():
+            raise InputError(f"out must be a folder; {self.path} is a file.")
+        if not anew and not self.path.is_dir():
+            raise InputError(f"{self.path} holds no run: there is no such folder.")
+        own = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": _start_of(os.getpid())})
+        try:
+            self._make_parents()
+            if not self.path.exists():
+                self.path.mkdir(exist_ok=True)
+                self._made.append(self.path)
+            with _alone(self.path):
+                owner = _owner(self.path / LOCK)
+                if _is_alive(owner):
+                    here = owner["host"] == socket.gethostname()
+                    advice = "" if here else f"; if that is gone, delete {self.path / LOCK}"
+                    raise InputError(
+                        f"{self.path} is being trained by process {owner['pid']} on {owner['host']}: choose another "
+                        f"folder{advice}."
+                    )
+                (self.path / LOCK).unlink(missing_ok=True)
+                descriptor = os.open(self.path / LOCK, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+                with open(descriptor, "w", encoding="utf-8") as file:
+                    file.write(own)
+        except OSError as error:
+            raise InputError(f"out cannot be written: {self.path}: {error.strerror or error}.") from error
+
+    def _make_room(self, force: bool) -> None:
+        """Empties what another training left, if that is wanted; `InputError` if there is something to lose."""
+        there = {entry.name for entry in self.path.iterdir()} - {LOCK, STAGED, DROPPED}
+        there = {name for name in there if not _LEFT_OVER.fullmatch(name)}
+        if there and not force:
+            if (self.training / "config.json").exists():
+                raise InputError(f"out is {self.path}, where a training has not ended: resume it, or force=True.")
+            raise InputError(f"out is {self.path}, which is not empty: choose another folder, or force=True.")
+        for name in (STAGED, DROPPED, TRAINING):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for entry in [entry for entry in self.path.iterdir() if _LEFT_OVER.fullmatch(entry.name)]:
+            entry.unlink(missing_ok=True)
+
+    def _unlock(self) -> None:
+        with contextlib.suppress(OSError):
+            (self.path / LOCK).unlink(missing_ok=True)
+            for made in reversed(self._made):
+                made.rmdir()  # if it is empty
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """As good as the system can, no other process is in such a block: two may find one lock whose process is gone."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # not every network's file system has it
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _owner(lock: Path) -> dict[str, Any] | None:
+    """What a lock says; None without one, or if its process was killed before it had written."""
+    try:
+        found = json.loads(lock.read_text(encoding="utf-8"))
+        return {"pid": int(found["pid"]), "host": str(found["host"]), "started": found["started"]}
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def _is_alive(owner: dict[str, Any] | None) -> bool:
+    """Whether the process of a lock may still be there; one of another machine may."""
+    if owner is None:
+        return False
+    if owner["host"] != socket.gethostname() or os.name == "nt":
+        return True
+    try:
+        os.kill(owner["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return _start_of(owner["pid"]) == owner["started"]
+
+
+def _start_of(pid: int) -> str | None:
+    """When a process began, as numbers of processes are used again; None where the system does not tell."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        state, *numbers = stat.rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return None if state == "Z" else f"{boot} {numbers[18]}"
+
+
+def write_json(path: Path, facts: dict[str, Any]) -> None:
+    """Writes a JSON object, whole or not at all."""
+    # default: TensorFlow wraps the dictionaries of a module; from Python 3.13 on, json does not know them as such
+    with atomic_path(path, force=True) as scratch:
+        scratch.write_text(json.dumps(facts, indent=2, default=dict) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from disk; `InputError` if there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path.parent} holds no run: {path.name} is missing.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read: {str(error)[:100]}.") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path} must hold a JSON object; got {type(found).__name__}.")
+    return found
+
+
+def write_history(path: Path, history: dict[str, Sequence[float]]) -> None:
+    """Writes the columns of a training history as CSV, a line an epoch."""
+    columns = sorted(history)
+    with atomic_path(path, force=True) as scratch, open(scratch, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["epoch", *columns])
+        writer.writerows([i + 1, *row] for i, row in enumerate(zip(*(history[c] for c in columns), strict=True)))
+
+
+def read_history(path: Path) -> dict[str, list[float]]:
+    """What `write_history` wrote; nothing, if there is none."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {key: [float(row[key]) for row in rows] for key in (rows[0] if rows else {}) if key != "epoch"}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise InputError(f"{path} is no history of a training: {str(error)[:100]}.") from error

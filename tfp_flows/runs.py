@@ -1,0 +1,492 @@
+"""Runs: a flow trained into a folder of its own, with all that is needed to go on, to repeat it, to look at it.
+
+TensorFlow is imported when there is something to compute, so that a folder that cannot be used is refused at once.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
+from tfp_flows.run_folder import RunFolder, read_history, read_json, write_history, write_json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tfp_flows.datasets import Dataset
+    from tfp_flows.flow import Flow
+
+__all__ = ["Run", "Scores"]
+
+FORMAT = 1
+# Rounds and learning rate where none are asked for, measured on two cores: see benchmarks/README.md.
+ROUNDS = {"nsf_coupling": (45, 5e-3), "maf": (200, 1e-2)}
+OTHER_ROUNDS = (120, 1e-2)
+FILE_PATIENCE = 20  # rows that are drawn afresh cannot be overfitted, and a pause before the rate has decayed is no end
+TEST_ROWS = 10_000
+SHOWN_ROWS = 9_800
+
+
+class Scores(NamedTuple):
+    """Log-probabilities of rows `[N]`, nats, and what they come to."""
+
+    log_prob: "np.ndarray"
+    metrics: dict[str, Any]
+
+
+class Run:
+    """A run: the folder that `tfp-flows train` makes, opens, resumes and draws; and so does Python.
+
+    `Run.train` and `run.distill` make one, `Run.open` opens one. While it is trained, a lock keeps other processes out
+    of its folder, and a checkpoint is written every minute; what is there before is only replaced, and as a whole, when
+    there is something trained to put in its place.
+
+    Attributes:
+      folder: its path. There are `config.json`, all that is needed to repeat the run; the flow, as `tff.load(folder)`
+        reads it; `history.csv`, `metrics.json` and `figures/`; and `training/` as long as the training has not ended.
+
+    Example:
+
+    >>> import tempfile, tfp_flows as tff
+    >>> folder = tempfile.mkdtemp()
+    >>> options = {"num_layers": 1}
+    >>> run = tff.Run.train(folder, flow="mlp", options=options, data="gaussian", epochs=1, verbose=False)
+    >>> sorted(run.metrics)
+    ['entropy', 'epochs', 'gap', 'nll', 'rows', 'seconds', 'standard_error']
+    >>> tff.Run.open(folder).flow.sample(3, seed=0).shape
+    TensorShape([3, 2])
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+
+    @classmethod
+    def train(
+        cls,
+        folder: str | os.PathLike | None = None,
+        *,
+        flow: str = "nsf_coupling",
+        options: dict[str, Any] | None = None,
+        data: "str | os.PathLike | Dataset" = "siggraph",
+        columns: list[str | int] | None = None,
+        key: str | None = None,
+        epochs: int | None = None,
+        batch_size: int = 500,
+        learning_rate: float | None = None,
+        patience: int | None = None,
+        steps_per_epoch: int | None = None,
+        device: str | None = None,
+        seed: int = 0,
+        checkpoint_every: float = 60.0,
+        force: bool = False,
+        verbose: bool = True,
+    ) -> "Run":
+        """Trains a flow into a folder; figures are drawn by `draw`.
+
+        Args:
+          folder: the folder to make; None for the first free one below `runs/`.
+          flow: name of a chain, as `tff.flows.names()` lists them.
+          options: of the chain, as in `{"num_layers": 4}`.
+          data: name of a dataset, a dataset, or a file; every tenth row of a file is held out for the metrics.
+          columns: which columns of a file.
+          key: which array of an NPZ file.
+          epochs: rounds at most; None for 45 of `nsf_coupling`, 200 of `maf`, 120 of the others.
+          batch_size: rows of a step.
+          learning_rate: of Adam, at the start of a cosine decay; None for 0.005 of `nsf_coupling`, else 0.01.
+          patience: epochs without improvement before training stops; None for 20 with a file, else no end.
+          steps_per_epoch: steps of an epoch.
+          device: "CPU:0", "GPU:0", ...; None for what TensorFlow picks.
+          seed: fixes every random choice.
+          checkpoint_every: seconds between two checkpoints.
+          force: whether the folder may have something in it; a run there is replaced when the new one has an epoch.
+          verbose: whether to show a progress bar.
+
+        Raises:
+          InputError: for a folder, data or options that cannot work; before anything is trained, and nothing is left.
+          DivergenceError: as `tff.fit`; the weights of the best epoch are in the folder then, if there is one.
+          TrainingInterrupted: at Ctrl-C and SIGTERM; `resume` goes on. At Ctrl-C the best weights so far are in the
+            folder, if an epoch has ended.
+        """
+        source = _source_settings(data, columns, key)
+        rounds, rate = ROUNDS.get(flow, OTHER_ROUNDS)
+        settings = {
+            **{"flow": flow, "options": dict(options or {}), **source, "epochs": rounds if epochs is None else epochs},
+            **{"batch_size": batch_size, "learning_rate": rate if learning_rate is None else learning_rate},
+            **{"patience": patience, "steps_per_epoch": steps_per_epoch, "device": device, "seed": seed},
+        }
+        name = f"{flow}-{Path(settings['data']).stem}"
+        return cls._begin(folder, name, "train", settings, force, verbose, checkpoint_every)
+
+    def distill(
+        self,
+        folder: str | os.PathLike | None = None,
+        *,
+        flow: str = "iaf",
+        options: dict[str, Any] | None = None,
+        epochs: int = 50,
+        batch_size: int = 500,
+        learning_rate: float = 5e-3,
+        steps_per_epoch: int = 100,
+        seed: int = 0,
+        checkpoint_every: float = 60.0,
+        force: bool = False,
+        verbose: bool = True,
+    ) -> "Run":
+        """Fits a student to this run's flow, by `tff.distill`, into a folder of its own; options as for `train`."""
+        self.flow  # noqa: B018 - a run without a flow is refused before a folder is made
+        settings = {
+            **{"teacher": str(self.folder.resolve()), "flow": flow, "options": dict(options or {}), "epochs": epochs},
+            **{"batch_size": batch_size, "learning_rate": learning_rate, "steps_per_epoch": steps_per_epoch},
+            "seed": seed,
+        }
+        name = f"{flow}-{self.folder.name}"
+        return self._begin(folder, name, "distill", settings, force, verbose, checkpoint_every)
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike) -> "Run":
+        """The run in a folder, trained or not yet; `InputError` if there is none."""
+        found = RunFolder(folder)
+        if not found.is_locked:
+            found.settle()
+        if not found.has_results and not (found.training / "config.json").exists():
+            raise InputError(f"{folder} holds no run: config.json is missing.")
+        return cls(found)
+
+    def resume(self, *, checkpoint_every: float = 60.0, verbose: bool = True) -> "Run":
+        """Goes on with a training that was stopped, whatever stopped it; does nothing if it has ended.
+
+        On one CPU the weights are those of a training that was never stopped, to the last bit. Raises what `train`
+        does, and InputError if another process is training there.
+        """
+        with RunFolder.claimed(self.folder, anew=False) as folder:
+            if (folder.training / "config.json").exists():
+                config = read_json(folder.training / "config.json")
+                if config.get("kind") not in _WORK or not isinstance(config.get("settings"), dict):
+                    raise InputError(f"{folder.training / 'config.json'} does not say what to train.")
+                _carry_out(folder, config, verbose, checkpoint_every)
+        return Run(RunFolder(self.folder))
+
+    @classmethod
+    def _begin(
+        cls,
+        out: str | os.PathLike | None,
+        name: str,
+        kind: str,
+        settings: dict[str, Any],
+        force: bool,
+        verbose: bool,
+        every: float,
+    ) -> "Run":
+        with RunFolder.claimed(out, name=name, force=force) as folder:
+            config = {"format": FORMAT, "kind": kind, "settings": settings}
+            try:
+                folder.training.mkdir()
+                write_json(folder.training / "config.json", config)
+                _carry_out(folder, config, verbose, every)
+            except OSError as error:
+                raise InputError(f"out cannot be written: {folder.path}: {error.strerror or error}.") from error
+            finally:
+                if not (folder.training / "checkpoint.npz").exists():
+                    folder.drop_training()
+        return cls(RunFolder(folder.path))
+
+    @property
+    def folder(self) -> Path:
+        """The folder."""
+        return self._folder.path
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What `config.json` says: `kind`, `settings`, `data`, `format`; of the training, if it has not ended yet."""
+        first = self.folder if self._folder.has_results else self._folder.training
+        return read_json(first / "config.json")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `Run.train(**settings)` repeats the run with; `InputError` if the run does not know."""
+        config = self.config
+        if config.get("kind") != "train" or not isinstance(config.get("settings"), dict):
+            raise InputError(f"{self.folder} does not know how it was trained: it is a student, or of version 0.1.")
+        settings = dict(config["settings"])
+        if "data_options" in settings:
+            from tfp_flows import datasets
+
+            settings["data"] = datasets.make(settings["data"], **settings.pop("data_options"))
+        return settings
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether its training has ended."""
+        return self._folder.has_results and not self._folder.training.exists()
+
+    @property
+    def flow(self) -> "Flow":
+        """The trained flow, read anew."""
+        from tfp_flows import load
+
+        if not self._folder.has_results:
+            raise InputError(f"{self.folder} holds no run that has weights yet: resume its training first.")
+        return load(self.folder)
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The losses of each epoch, by name; empty before there are any."""
+        return read_history(self.folder / "history.csv")
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What was measured on held-out rows: `nll` or `kl` in nats, ...; empty before anything was."""
+        return read_json(self.folder / "metrics.json") if (self.folder / "metrics.json").exists() else {}
+
+    def score(
+        self,
+        data: "str | os.PathLike | Dataset",
+        *,
+        columns: list[str | int] | None = None,
+        key: str | None = None,
+        seed: int = 0,
+    ) -> Scores:
+        """Log-probability of the rows of a file, or of 10,000 draws of a known law."""
+        from tfp_flows import datasets, plots
+
+        flow = self.flow
+        source = _Source(_source_settings(data, columns, key))
+        rows = source.read() if source.law is None or Path(source.name).suffix else source.law.sample(TEST_ROWS, seed)
+        rows = datasets.as_rows(rows, name=source.name, event_size=flow.event_size)
+        log_prob = plots.log_prob_of(flow, rows)
+        return Scores(log_prob, _summary(log_prob, source.law and source.law.entropy))
+
+    def draw(self, *, film: bool = False) -> list[str]:
+        """Draws every figure that makes sense for the flow into `figures/`, and with `film` the film as well.
+
+        Returns a sentence for each figure that failed; the others are there all the same.
+        """
+        from tfp_flows import datasets
+        from tfp_flows.atomic import atomic_path
+
+        facts = self.config.get("data", {})
+        law = datasets.make(facts["name"], **facts["options"]) if "options" in facts else None
+        rows = law.sample(SHOWN_ROWS, seed=1) if law else _Source(self._source_of(facts)).read()
+        figures = self.folder / "figures"
+        failed = []
+        for name, save in _figures(self.flow, law, rows[:SHOWN_ROWS], self.history, film).items():
+            try:
+                figures.mkdir(exist_ok=True)
+                with atomic_path(figures / name, force=True) as scratch:
+                    save(scratch)
+            except Exception as error:  # whatever it is, the weights and the other figures are no worse for it
+                failed.append(f"{figures / name} was not drawn: {error}")
+        return failed
+
+    def _source_of(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """Where the rows of a file came from; for a student, those of its teacher."""
+        return (
+            {"columns": None, "key": None}
+            | {k: facts[k] for k in ("columns", "key") if k in facts}
+            | {"data": facts.get("name", "")}
+        )
+
+
+class _Source:
+    """What `data`, `columns` and `key` stand for: the exact law, where it is known, or the rows of a file."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        from tfp_flows import datasets
+
+        self.name, self._columns, self._key = settings["data"], settings.get("columns"), settings.get("key")
+        self.law = None
+        if "data_options" in settings:
+            self.law = datasets.make(self.name, **settings["data_options"])
+        elif self.name in datasets.names():
+            self.law = datasets.make(self.name)
+        elif not Path(self.name).suffix:
+            raise InputError(f"data must be one of {', '.join(datasets.names())}, or a file; got {self.name!r}.")
+        elif self._columns is None and self._key is None and datasets.is_mesh_file(self.name):
+            self.law = datasets.mesh(Path(self.name))
+
+    def read(self) -> "np.ndarray":
+        """The rows of the file."""
+        from tfp_flows import datasets
+
+        return datasets.read_rows(self.name, columns=self._columns, key=self._key)
+
+    def split(self, seed: int) -> "tuple[np.ndarray | None, np.ndarray]":
+        """Training rows, unless they are drawn afresh, and test rows: fresh draws, or every tenth row of a file."""
+        import numpy as np
+
+        from tfp_flows import datasets
+
+        if self.law:
+            return None, self.law.split(seed).test
+        rows = datasets.as_rows(self.read(), name=self.name, purpose="train")
+        rows = rows[np.random.default_rng(seed).permutation(len(rows))]
+        held_out = max(1, len(rows) // 10)
+        return rows[held_out:], rows[:held_out]
+
+    def facts(self) -> dict[str, Any]:
+        """What config.json says of the data."""
+        if self.law:
+            return {"name": self.law.name, "options": self.law.config, "entropy": self.law.entropy}
+        given = {"columns": self._columns, "key": self._key}
+        return {"name": self.name} | {name: value for name, value in given.items() if value is not None}
+
+
+def _source_settings(data: Any, columns: list[str | int] | None, key: str | None) -> dict[str, Any]:
+    """`data`, `columns` and `key` as JSON has them: a file by its whole path."""
+    if hasattr(data, "config"):
+        return {"data": data.name, "data_options": data.config}
+    name = os.fspath(data)
+    if Path(name).suffix:
+        name = str(Path(name).resolve())
+    return {"data": name, "columns": columns, "key": key}
+
+
+class _Work(NamedTuple):
+    """A training that only waits for its checkpoints: the flow, what to call, what to measure afterwards."""
+
+    flow: "Flow"
+    train: Callable[..., Any]
+    measure: Callable[[], dict[str, Any]]
+    data: dict[str, Any]
+
+
+def _training(settings: dict[str, Any]) -> _Work:
+    import tfp_flows as tff
+
+    source = _Source(settings)
+    rows, test = source.split(settings["seed"])
+    flow = tff.make(settings["flow"], event_size=test.shape[1], seed=settings["seed"], **settings["options"])
+    patience = FILE_PATIENCE if settings["patience"] is None and source.law is None else settings["patience"]
+    given = {name: settings[name] for name in ("epochs", "batch_size", "learning_rate", "steps_per_epoch", "seed")}
+    return _Work(
+        flow,
+        lambda **more: tff.fit(flow, source.law or rows, patience=patience, **given, **more),
+        lambda: _summary(tff.plots.log_prob_of(flow, test), source.law and source.law.entropy),
+        source.facts(),
+    )
+
+
+def _distillation(settings: dict[str, Any]) -> _Work:
+    import tfp_flows as tff
+
+    teacher = Run.open(settings["teacher"])
+    expert, seed = teacher.flow, settings["seed"]
+    student = tff.make(settings["flow"], event_size=expert.event_size, seed=seed, **settings["options"])
+    given = {name: settings[name] for name in ("epochs", "batch_size", "learning_rate", "steps_per_epoch", "seed")}
+
+    def measure() -> dict[str, Any]:
+        x, log_prob = student.sample_and_log_prob(TEST_ROWS, seed=seed + 1)
+        difference = log_prob.numpy() - tff.plots.log_prob_of(expert, x.numpy())
+        error = float(difference.std(ddof=1) / len(difference) ** 0.5)
+        return {"rows": len(difference), "kl": float(difference.mean()), "standard_error": error}
+
+    data = teacher.config.get("data", {}) | {"teacher": settings["teacher"]}
+    return _Work(student, lambda **more: tff.distill(expert, student, **given, **more), measure, data)
+
+
+_WORK = {"train": _training, "distill": _distillation}
+
+
+def _carry_out(folder: RunFolder, config: dict[str, Any], verbose: bool, every: float) -> None:
+    """Trains what a config says, from where its checkpoint is; the results are in the folder then.
+
+    Weights come first: whatever fails later, they are there.
+    """
+    started = time.perf_counter()
+    with _device(config["settings"].get("device")):
+        work = _WORK[config["kind"]](config["settings"])
+        end: BaseException | None = None
+        try:
+            history = work.train(checkpoint=folder.training, checkpoint_every=every, verbose=verbose)
+        except (DivergenceError, TrainingInterrupted) as error:
+            history, end = error.history, error
+        is_interrupted = isinstance(end, TrainingInterrupted)
+        # A cluster gives seconds, and what has not ended replaces no run that has: the checkpoint is enough.
+        spares = is_interrupted and end.signal == signal.SIGTERM and folder.has_results
+        if history.best_epoch is not None and not spares:
+
+            def fill(staged: Path) -> None:
+                work.flow.save(staged)
+                known = read_json(staged / "config.json") if (staged / "config.json").exists() else {}
+                write_json(staged / "config.json", known | config | {"data": work.data})
+                write_history(staged / "history.csv", history.history)
+
+            folder.commit(fill)
+            if not (is_interrupted and end.signal == signal.SIGTERM):
+                times = {"epochs": len(history.epoch), "seconds": time.perf_counter() - started}
+                write_json(folder.path / "metrics.json", work.measure() | times)
+    if not is_interrupted:
+        folder.drop_training()
+    if end is not None:
+        raise _told(end, history, folder.path, spares)
+
+
+def _told(end: BaseException, history: Any, folder: Path, spares: bool) -> BaseException:
+    """The exception that ended a training, saying what the folder has of it."""
+    has_weights = history.best_epoch is not None and not spares
+    kept = f"epoch {history.best_epoch + 1} is the best so far, and in {folder}" if has_weights else "nothing is saved"
+    if isinstance(end, DivergenceError):
+        return DivergenceError(f"{str(end).rstrip('.')}; {kept}." if has_weights else str(end), history)
+    epochs = len(history.epoch)
+    after = f"after epoch {epochs}" if epochs else "before the first epoch had ended"
+    what = "interrupted" if end.signal == signal.SIGINT else "stopped by a signal"
+    kept = kept if has_weights else "what was there before is untouched" if spares else "there are no weights yet"
+    return TrainingInterrupted(f"{what} {after}: {kept}; resume goes on from here.", history, end.signal)
+
+
+@contextlib.contextmanager
+def _device(name: str | None) -> Iterator[None]:
+    """Places variables and work on a device; `InputError` names those that TensorFlow sees."""
+    if name is None:
+        yield
+        return
+    from tfp_flows.quiet import importing_tensorflow
+
+    with importing_tensorflow():
+        import tensorflow as tf
+
+    known = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()]
+    if name.upper() not in known:
+        raise InputError(f"device must be one of {', '.join(known)}; got {name!r}.")
+    with tf.device(name.upper()):
+        yield
+
+
+def _summary(log_prob: "np.ndarray", entropy: float | None) -> dict[str, Any]:
+    """NLL with its standard error, and the gap where the entropy is known."""
+    import numpy as np
+
+    log_prob = log_prob.astype(np.float64)
+    metrics = {"rows": len(log_prob), "nll": float(-log_prob.mean())}
+    if len(log_prob) > 1:
+        metrics["standard_error"] = float(log_prob.std(ddof=1) / np.sqrt(len(log_prob)))
+    if entropy is not None:
+        metrics |= {"entropy": entropy, "gap": metrics["nll"] - entropy}
+    return metrics
+
+
+def _figures(
+    flow: "Flow", law: "Dataset | None", rows: "np.ndarray", history: dict[str, list[float]], film: bool
+) -> dict[str, Callable[[Path], Any]]:
+    """For the name of each figure that makes sense, what draws it into a file."""
+    from tfp_flows import plots
+
+    limits = law.limits if law else None
+    stills = {"samples": lambda: plots.samples(flow, rows, limits=limits)}
+    if flow.event_size == 2:
+        stills["density"] = lambda: plots.density(flow, limits=limits or plots.limits_of(rows))
+        stills["grid"] = lambda: plots.grid_warp(flow, limits=limits)
+    if law and flow.event_size == 2:
+        stills["gap"] = lambda: plots.gap_map(flow, law)
+    if flow.event_size > 1:
+        stills["layers"] = lambda: plots.layers(flow, limits=limits)
+    if history.get("nll") or history.get("kl"):
+        stills["loss"] = lambda: plots.loss_curve(history, entropy=law.entropy if law else None)
+    figures = {f"{name}.png": lambda path, make=make: make().savefig(path, dpi=150) for name, make in stills.items()}
+    if film and flow.event_size > 1:
+        figures["flow.gif"] = lambda path: plots.animate_flow(flow, path, force=True)
+    return figures
