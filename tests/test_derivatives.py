@@ -104,7 +104,8 @@ def test_derivatives_of_densities_of_plain_tfp(case, invert):
 def chains():
     """Every prebuilt chain: plain, with a context where it takes one, and with less memory."""
     for name in tff.flows.names():
-        yield pytest.param(name, {}, id=name)
+        # tracing second derivatives takes long: two for every run, a network and none
+        yield pytest.param(name, {}, id=name, marks=() if name in ("planar", "real_nvp") else pytest.mark.slow)
         if "hidden_units" in SMALL[name]:
             yield pytest.param(name, {"context_size": CONTEXT}, id=f"{name} context", marks=pytest.mark.slow)
         for option, takers in OPTION.items():

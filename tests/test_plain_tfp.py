@@ -38,6 +38,7 @@ def test_transformed_distribution(case, wrap):
     assert tfd.Sample(density, 2).log_prob(x).shape == (4,)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Saw Tensor seed")
 @pytest.mark.parametrize("kind", ["JointDistributionSequential", "JointDistributionSequentialAutoBatched"])
 @pytest.mark.parametrize("case", ["RecomputingChain", "ReversibleChain", "Planar"])

@@ -93,17 +93,10 @@ class _Splines(tf.Module):
     def __call__(self, x: tf.Tensor, output_units: int, **kwargs: tf.Tensor) -> "_Spline":
         raw = self.network(x, **kwargs)
         sizes, slopes = tf.split(raw, [2 * self.bins, self.bins - 1], axis=-1)
-        parts = _parts(tf.reshape(sizes, tf.concat([tf.shape(sizes)[:-1], [2, self.bins]], 0)), self.logit_bound)
+        sizes = tf.reshape(sizes, tf.concat([tf.shape(sizes)[:-1], [2, self.bins]], 0))
+        parts = tf.nn.softmax(_bounded(sizes, self.logit_bound))
         sizes = 2.0 * self.interval * (MIN_BIN + (1.0 - MIN_BIN * self.bins) * parts)
         return _Spline(sizes, slopes, self.interval, None if self.logit_bound is None else SLOPE_BOUND)
-
-
-def _parts(raw: tf.Tensor, bound: float | None) -> tf.Tensor:
-    """The softmax over the last dimension, of logits that are bounded first; then it needs no maximum."""
-    if bound is None:
-        return tf.nn.softmax(raw)
-    grown = tf.exp(_bounded(raw, bound))
-    return grown / tf.reduce_sum(grown, axis=-1, keepdims=True)
 
 
 def _bounded(raw: tf.Tensor, bound: float | None) -> tf.Tensor:
