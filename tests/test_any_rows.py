@@ -146,16 +146,3 @@ def test_a_spline_starts_as_the_identity(bound, rng):
     x = rng.uniform(-4, 4, size=(100, 3))
     np.testing.assert_allclose(spline.forward(x), x, atol=1e-12)
     np.testing.assert_allclose(spline.inverse_log_det_jacobian(tf.constant(x), 1), 0.0, atol=1e-12)
-
-
-def test_a_spline_flow_of_version_0_1_is_loaded_with_its_own_law(tmp_path, rng):
-    import json
-
-    flow = scramble(make_small("nsf_coupling", 2, logit_bound=None), scale=1.0)
-    flow.save(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    del config["flow"]["logit_bound"]
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    x = rng.normal(size=(20, 2))
-    np.testing.assert_array_equal(tff.load(tmp_path).log_prob(x), flow.log_prob(x))
-    assert np.ptp(flow.log_prob(x) - scramble(make_small("nsf_coupling", 2), scale=1.0).log_prob(x)) > 0.1

@@ -8,7 +8,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# Where each public name lives; __getattr__ imports it at first use.
+# Where each public name lives; __getattr__ imports it at first use. Editors and type checkers read __init__.pyi.
 _HOMES = {
     **dict.fromkeys(("bijectors", "datasets", "flows", "networks", "plots"), ""),
     "Flow": "flow",

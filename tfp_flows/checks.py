@@ -8,7 +8,7 @@ import numpy as np
 
 from tfp_flows.errors import InputError
 
-__all__ = ["check_hidden_units", "check_number", "check_seed", "check_sizes"]
+__all__ = ["check_hidden_units", "check_number", "check_part", "check_positive", "check_seed", "check_sizes", "given"]
 
 
 def check_sizes(**sizes: int) -> None:
@@ -27,10 +27,24 @@ def check_hidden_units(hidden_units: Sequence[int]) -> None:
         check_sizes(hidden_units=size)
 
 
-def check_seed(seed: int | None) -> None:
-    """Raises `InputError` unless it is None or an integer of at least 0."""
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0):
-        raise InputError(f"seed must be an integer of at least 0, or None; got {seed!r}.")
+def check_seed(seed: int) -> None:
+    """Raises `InputError` unless it is an integer from 0 to 2^32 - 1, as Keras' and NumPy's are."""
+    if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
+        raise InputError(f"seed must be an integer from 0 to {2**32 - 1}; got {seed!r}.")
+
+
+def check_positive(**values: float) -> None:
+    """Raises `InputError` unless every argument is a finite number above 0."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < float("inf"):
+            raise InputError(f"{name} must be a number above 0; got {value!r}.")
+
+
+def check_part(**values: float) -> None:
+    """Raises `InputError` unless every argument is a part of a whole that leaves something of it."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 1:
+            raise InputError(f"{name} must be at least 0 and below 1; got {value!r}.")
 
 
 def check_number(name: str, value: Any, low: float, high: float) -> float:
@@ -38,3 +52,8 @@ def check_number(name: str, value: Any, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= value <= high:
         raise InputError(f"{name} is {value!r}; expected a number from {low:g} to {high:g}.")
     return float(value)
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that are not None: those that are checked."""
+    return {name: value for name, value in options.items() if value is not None}

@@ -5,7 +5,7 @@ import functools
 import itertools
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +14,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors import BatchNorm, Standardize
 from tfp_flows.checks import check_sizes
 from tfp_flows.cumulative import Cumulative
+from tfp_flows.datasets.table import has_names, matched
 from tfp_flows.errors import InputError
 from tfp_flows.export import export_flow, exported_functions
 from tfp_flows.far import log_prob_of_any_rows
@@ -77,11 +78,13 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
     _TF_MODULE_IGNORED_PROPERTIES = tfd.TransformedDistribution._TF_MODULE_IGNORED_PROPERTIES | {"_after_first"}
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> "Flow":
-        """Makes the object, and notes the arguments."""
-        made = super().__new__(cls)
-        Recorded.remember(made, args, kwargs)
-        return made
+    if not TYPE_CHECKING:  # a type checker reads the signature of __init__
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> "Flow":
+            """Makes the object, and notes the arguments."""
+            made = super().__new__(cls)
+            Recorded.remember(made, args, kwargs)
+            return made
 
     def __init__(
         self,
@@ -215,7 +218,8 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         rows of `context [N, C]`.
         """
         if context is not None:
-            self.standardize_context.set_statistics(_exact(context), weights)
+            context = _exact(context, self.context_columns, "context", self.context_size)
+            self.standardize_context.set_statistics(context, weights)
         self._set_statistics(Standardize, x, context, weights)
 
     @property
@@ -314,7 +318,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
         It is in the flow's dtype, or in float64 if a `Standardize` is there to take it.
         """
-        value = _exact(value)
+        value = _exact(value, self.columns, "x", self.event_size)
         if value.dtype != tf.float64 or not self.standardizes_first:
             value = tf.cast(value, self.dtype)
         value = tf.identity(value)
@@ -347,7 +351,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         if self.context_size:
             if "context" not in kwargs:
                 raise InputError(f"this flow needs context=… with {self.context_size} columns; got none.")
-            context = tf.identity(_exact(kwargs["context"]))
+            context = tf.identity(_exact(kwargs["context"], self.context_columns, "context", self.context_size))
             if context.shape.rank == 0 or context.shape[-1] != self.context_size:
                 raise InputError(f"the last dimension of context must be {self.context_size}; got {context.shape}.")
             kwargs["context"] = self.standardize_context.standardized(context)
@@ -403,9 +407,14 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         return tf.concat([sample_shape, tf.shape(kwargs["context"])[:-1]], axis=0)
 
 
-def _exact(value: Any) -> tf.Tensor:
-    """A tensor of numbers, with all their digits: whole numbers, and lists of Python's own, as float64."""
-    if isinstance(value, (list, tuple)) and not any(tf.is_tensor(part) for part in tf.nest.flatten(value)):
+def _exact(value: Any, columns: Sequence[str] | None, name: str, size: int) -> tf.Tensor:
+    """A tensor of numbers, with all their digits: whole numbers, and lists of Python's own, as float64.
+
+    Columns that have names are put in the order of `columns`, or refused.
+    """
+    if has_names(value):
+        value = matched(value, columns, name=name, event_size=size)
+    elif isinstance(value, (list, tuple)) and not any(tf.is_tensor(part) for part in tf.nest.flatten(value)):
         value = np.asarray(value)
     value = tf.convert_to_tensor(value)
     return value if value.dtype.is_floating else tf.cast(value, tf.float64)

@@ -8,7 +8,7 @@ import contextlib
 import contextvars
 import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -36,11 +36,13 @@ class Recorded:
         if issubclass(cls, tf.Module):  # what an object was made with is no part of it
             cls._TF_MODULE_IGNORED_PROPERTIES = cls._TF_MODULE_IGNORED_PROPERTIES | {"_made_with"}
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        """Makes the object, and notes the arguments."""
-        made = super().__new__(cls)
-        Recorded.remember(made, args, kwargs)
-        return made
+    if not TYPE_CHECKING:  # a type checker reads the signature of __init__
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            """Makes the object, and notes the arguments."""
+            made = super().__new__(cls)
+            Recorded.remember(made, args, kwargs)
+            return made
 
     def remember(self, args: tuple, kwargs: dict[str, Any]) -> None:
         """Notes the arguments: for a class whose `__new__` does not come by here."""

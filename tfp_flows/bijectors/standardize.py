@@ -54,12 +54,15 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
         return bool((self.scale.numpy() == 1).all() and (self.loc.numpy() == 0).all())
 
     def set_statistics(self, x: Any, weights: np.ndarray | None = None) -> None:
-        """Sets `loc` and `scale` to the mean and standard deviation of the rows `x [N, D]`, weighted by `[N]`."""
+        """Sets `loc` and `scale` to the mean and standard deviation of the rows `x [N, D]`, weighted by `[N]`.
+
+        The scale of a column that is constant stays one: in a context there may be such columns.
+        """
         x = np.asarray(x, np.float64)
         loc = np.average(x, axis=0, weights=weights)
         scale = np.sqrt(np.average((x - loc) ** 2, axis=0, weights=weights))
         self.loc.assign(loc)
-        self.scale.assign(scale)
+        self.scale.assign(np.where(scale > 0, scale, 1.0))
 
     def standardized(self, x: tf.Tensor) -> tf.Tensor:
         """`inverse(x)` of rows of any type, float64 ones included: a `tfb.Bijector` takes those of its own type."""

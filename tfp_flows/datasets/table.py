@@ -20,7 +20,7 @@ from tfp_flows.datasets.refusals import (
 )
 from tfp_flows.errors import InputError
 
-__all__ = ["Table", "as_rows", "as_table", "matched", "table_of"]
+__all__ = ["Table", "as_rows", "as_table", "has_names", "matched", "table_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,6 +228,12 @@ def _titles(x: Any) -> list[Any]:
     if hasattr(x, "column_names"):  # pyarrow
         return list(x.column_names)
     return list(getattr(x, "columns", ()))
+
+
+def has_names(x: Any) -> bool:
+    """Whether the columns of `x` have names, which say more than their order."""
+    is_table = isinstance(x, (Table, Mapping)) or hasattr(x, "columns") or hasattr(x, "column_names")
+    return is_table or (isinstance(x, np.ndarray) and x.dtype.names is not None)
 
 
 def _names_of(x: Any) -> tuple[str, ...] | None:

@@ -47,9 +47,9 @@ def check_conditional_input(context_size: int, conditional_input: tf.Tensor | No
 
 def random_generator(seed: int | None) -> np.random.Generator:
     """NumPy's generator for `seed`; None draws one from NumPy's global state, which Keras' own seeding sets."""
-    check_seed(seed)
     if seed is None:
         seed = np.random.randint(2**31 - 1)  # noqa: NPY002
+    check_seed(seed)
     return np.random.default_rng(seed)
 
 

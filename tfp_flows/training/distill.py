@@ -8,12 +8,13 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import check_number, check_sizes
-from tfp_flows.datasets import as_rows
+from tfp_flows.checks import check_number, check_positive, check_seed, check_sizes, given
+from tfp_flows.datasets import matched
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.training.callbacks import values_of
 from tfp_flows.training.checkpoint import as_plan
+from tfp_flows.training.history import History
 from tfp_flows.training.loop import adam, check_schedule, run, uses_xla
 from tfp_flows.training.model import TrainedFlow
 from tfp_flows.training.rows import Rows, identity_of, steps_at_once, untuned
@@ -46,7 +47,7 @@ def distill(
     seed: int = 0,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: float = 60.0,
-) -> Any:
+) -> History:
     """Fits the student to the teacher by the reverse KL divergence, on samples that the student draws itself:
 
     ```
@@ -104,6 +105,9 @@ def distill(
     Source: van den Oord et al., Parallel WaveNet, arXiv:1711.10433.
     """
     check_sizes(epochs=epochs, batch_size=batch_size, steps_per_epoch=steps_per_epoch)
+    check_sizes(**given(patience=patience))
+    check_positive(learning_rate=learning_rate, **given(clip_norm=clip_norm))
+    check_seed(seed)
     check_schedule(schedule)
     if not 0 <= warm_up <= 1:
         raise InputError(f"warm_up must be at least 0 and at most 1; got {warm_up!r}.")
@@ -122,10 +126,10 @@ def distill(
     power = round(warm_up * steps)
     plan = None
     if checkpoint is not None:
-        given = {"epochs": epochs, "batch_size": batch_size, "steps_per_epoch": steps_per_epoch, "warm_up": warm_up}
-        given |= {"patience": patience, "seed": seed, "xla": uses_xla(jit_compile, steps)}
+        settings = {"epochs": epochs, "batch_size": batch_size, "steps_per_epoch": steps_per_epoch, "warm_up": warm_up}
+        settings |= {"patience": patience, "seed": seed, "xla": uses_xla(jit_compile, steps)}
         rows = identity_of(Rows(contexts), *(Rows(v) for v in values_of(getattr(teacher, "variables", ()))))
-        plan = as_plan(checkpoint, checkpoint_every, model, {"training": "distill", "rows": rows, **given})
+        plan = as_plan(checkpoint, checkpoint_every, model, {"training": "distill", "rows": rows, **settings})
     return run(
         model,
         lambda i: untuned(
@@ -184,7 +188,7 @@ def _noise(
     rows = tf.constant(contexts)
 
     def batch(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        key = tf.stack([tf.constant(seed, tf.int32), tf.cast(i, tf.int32)])
+        key = tf.stack([_as_int32(seed), tf.cast(i, tf.int32)])
         index = tf.random.stateless_uniform([batch_size], key, maxval=max(1, len(contexts)), dtype=tf.int32)
         part = tf.minimum(tf.ones([], dtype), tf.cast(i + 1, dtype) / max(1, warm_up))
         power = FIRST_POWER + (1.0 - FIRST_POWER) * part
@@ -213,13 +217,18 @@ def _contexts(teacher: tfp.distributions.Distribution, student: Flow, context: A
         )
     if context is None:
         return np.zeros([0, 0])
-    return as_rows(context, name="context", event_size=wanted).astype(student.dtype.as_numpy_dtype)
+    return matched(context, student.context_columns, name="context", event_size=wanted)
 
 
 def _standard_rows(teacher: tfp.distributions.Distribution, contexts: np.ndarray, seed: int) -> tf.Tensor:
     """Samples of the teacher, over the contexts if there are any."""
-    key = tf.constant([seed, -1], tf.int32)
+    key = tf.stack([_as_int32(seed), -1])
     if not contexts.size:
         return teacher.sample(STATISTICS_ROWS, seed=key)
     drawn = np.random.default_rng(seed).integers(len(contexts), size=STATISTICS_ROWS)
     return teacher.sample(seed=key, context=contexts[drawn])
+
+
+def _as_int32(seed: int) -> tf.Tensor:
+    """The 32 bits of a seed, as TensorFlow has them in its seeds."""
+    return tf.constant(int(np.uint32(seed % 2**32).view(np.int32)), tf.int32)

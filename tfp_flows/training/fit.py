@@ -9,18 +9,21 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
-from tfp_flows.checks import check_number, check_sizes
+from tfp_flows.checks import check_number, check_part, check_positive, check_seed, check_sizes, given
+from tfp_flows.datasets import column_warnings
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.training.callbacks import values_of
 from tfp_flows.training.checkpoint import as_plan
+from tfp_flows.training.history import History
 from tfp_flows.training.loop import adam, check_schedule, run, uses_xla
 from tfp_flows.training.model import FlowModel
-from tfp_flows.training.rows import Source, as_source, batches_of, check_rows, identity_of, steps_at_once
+from tfp_flows.training.rows import Rows, Source, as_source, batches_of, check_rows, identity_of, steps_at_once
 
 __all__ = ["fit"]
 
 VALIDATION_BATCH = 5000
+FAR_MEAN, FAR_SPREAD = 1.0, 2.0  # of standardised rows: farther, the statistics are of other rows
 
 
 def fit(
@@ -32,7 +35,7 @@ def fit(
     validation_data: Any = None,
     validation_split: float = 0.1,
     epochs: int = 100,
-    batch_size: int = 500,
+    batch_size: int | None = None,
     steps_per_epoch: int | None = None,
     learning_rate: float = 5e-3,
     schedule: str = "cosine",
@@ -40,6 +43,7 @@ def fit(
     optimizer: Any = None,
     patience: int | None = 20,
     entropy: float | None = None,
+    restandardize: bool | None = None,
     jit_compile: bool | None = None,
     strategy: tf.distribute.Strategy | None = None,
     callbacks: Any = (),
@@ -47,10 +51,11 @@ def fit(
     seed: int = 0,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: float = 60.0,
-) -> Any:
+) -> History:
     """Trains a flow by maximum likelihood: minimises `-mean{ log_prob(x[n] | context[n]) }`, in nats.
 
-    The first fit sets the flow's `Standardize` layer from the training rows. Batch norm uses each batch's statistics
+    The first fit sets the flow's `Standardize` layers, those of x and of the context, from the training rows. A flow
+    that is fitted to rows with names of columns knows them from then on. Batch norm uses each batch's statistics
     while training; before every validation they are set from the training rows, layer by layer. The weights of the
     epoch with the lowest validation NLL are kept by value and restored at the end, however it comes.
 
@@ -59,11 +64,12 @@ def fit(
       x: rows `[N, D]`: an array, tensor, DataFrame or list; a `tff.datasets` dataset, of which every batch is drawn
         afresh; or a `tf.data.Dataset` of batches `x`, `(x, context)` or `(x, context, sample_weight)`.
       context: `[N, C]`, what each row is conditional on.
-      sample_weight: `[N]`, at least zero: how much each row counts.
+      sample_weight: `[N]`, at least zero: how much each row counts. A pass over the rows draws each as often as its
+        weight says, on average.
       validation_data: rows, or a tuple `(x, context)`; instead of `validation_split`.
       validation_split: part of the rows in memory that is held out.
       epochs: passes over the rows at most; for a dataset of known law, rounds of `steps_per_epoch` fresh batches.
-      batch_size: rows of a step; fewer if there are fewer rows.
+      batch_size: rows of a step; by default a twentieth of the rows, but at least 32 and at most 500.
       steps_per_epoch: steps of an epoch; by default one pass, less a few batches where that makes equal blocks of them,
         or 100 where batches are drawn afresh.
       learning_rate: of Adam, at the start.
@@ -72,6 +78,8 @@ def fit(
       optimizer: a Keras optimizer in place of Adam, its schedule and its clipping.
       patience: epochs without a better validation NLL before training stops; None never stops.
       entropy: lowest NLL there is, in nats; known by itself for a `tff.datasets` dataset.
+      restandardize: whether a flow that was fitted before is standardised anew, by these rows. By default it is not,
+        and a warning says so where the rows do not fit; with False, none does.
       jit_compile: whether to compile with XLA; None does so where the work is long enough to pay for it.
       strategy: a `tf.distribute.Strategy`, under whose scope the flow was built.
       callbacks: Keras callbacks of your own; Keras calls those of batches once for every few steps (25 at most).
@@ -104,18 +112,18 @@ def fit(
     >>> sorted(history.history)
     ['gap', 'nll', 'val_gap', 'val_nll']
     """
-    check_sizes(epochs=epochs, batch_size=batch_size)
+    check_sizes(epochs=epochs)
+    check_sizes(**given(batch_size=batch_size, steps_per_epoch=steps_per_epoch, patience=patience))
+    check_positive(learning_rate=learning_rate, **given(clip_norm=clip_norm))
+    check_part(validation_split=validation_split)
+    check_seed(seed)
     check_number("checkpoint_every", checkpoint_every, 0, math.inf)
-    if not 0 <= validation_split < 1:
-        raise InputError(f"validation_split must be at least 0 and below 1; got {validation_split!r}.")
     check_schedule(schedule)
-    dtype = flow.dtype.name
     source = as_source(
         x,
         context,
         sample_weight,
-        event_size=flow.event_size,
-        dtype=dtype,
+        flow,
         batch_size=batch_size,
         steps_per_epoch=steps_per_epoch,
         validation_split=0.0 if validation_data is not None else validation_split,
@@ -124,11 +132,11 @@ def fit(
     )
     if validation_data is not None:
         parts = validation_data if isinstance(validation_data, tuple) else (validation_data,)
-        checked = check_rows(*(*parts, None, None)[:3], event_size=flow.event_size, dtype=dtype, purpose="score")
-        source = source._replace(validation=checked)
+        source = source._replace(validation=check_rows(*(*parts, None, None)[:3], flow))
     _check_strategy(flow, strategy)
+    _warn_of_columns(flow, source)
     start = values_of(flow.variables)
-    _prepare(flow, source, start)
+    _prepare(flow, source, start, restandardize)
     _warn_if_sequential(flow)
     total_steps = epochs * source.steps
     xla = uses_xla(False if strategy and jit_compile is None else jit_compile, total_steps)
@@ -146,14 +154,14 @@ def fit(
     tf.keras.utils.set_random_seed(seed)
     plan = None
     if checkpoint is not None:
-        given = {"epochs": epochs, "steps_per_epoch": source.steps, "batch_size": batch_size, "patience": patience}
-        given |= {"entropy": floor, "validation_split": validation_split, "xla": xla}
+        settings = {"epochs": epochs, "steps_per_epoch": source.steps, "batch_size": batch_size, "patience": patience}
+        settings |= {"entropy": floor, "validation_split": validation_split, "xla": xla}
         rows = {
             "rows": source.identity,
             "seed": seed,
             "validation rows": source.validation and identity_of(source.validation),
         }
-        plan = as_plan(checkpoint, checkpoint_every, model, {"training": "fit", **rows, **given})
+        plan = as_plan(checkpoint, checkpoint_every, model, {"training": "fit", **rows, **settings})
     return run(
         model,
         lambda i: source.batches(i * max(1, source.in_blocks)),
@@ -193,11 +201,13 @@ def _short(row: np.ndarray) -> str:
     return ", ".join(f"{value:.3g}" for value in row[:4]) + (", …" if len(row) > 4 else "")
 
 
-def _prepare(flow: Flow, source: Source, start: list[np.ndarray]) -> None:
+def _prepare(flow: Flow, source: Source, start: list[np.ndarray], restandardize: bool | None) -> None:
     """Standardizes an untouched flow, and makes sure that it can be trained before anything is compiled."""
     rows = source.rows
-    if flow.is_unstandardized:
-        flow.standardize(rows.x, rows.weight)
+    if flow.is_unstandardized or restandardize:
+        flow.standardize(rows.x, rows.weight, rows.context)
+    elif restandardize is None:
+        _warn_of_statistics(flow, rows)
     few = rows.take(slice(0, 8))
     with tf.GradientTape() as tape:
         loss = -tf.reduce_mean(flow.log_prob(few.x, context=few.context))
@@ -207,6 +217,35 @@ def _prepare(flow: Flow, source: Source, start: list[np.ndarray]) -> None:
             for touched, value in zip(flow.variables, start, strict=True):
                 touched.assign(value)
             raise InputError(f"the log-probability does not depend on {variable.name}: it would never be trained.")
+    flow.columns = flow.columns or source.columns
+    flow.context_columns = flow.context_columns or source.context_columns
+
+
+def _warn_of_columns(flow: Flow, source: Source) -> None:
+    """Warns of columns that have no density; those of a known law have one."""
+    if source.entropy is None:
+        names = flow.columns or source.columns
+        options = {"weight": source.rows.weight, "columns": names, "dtype": flow.dtype.name}
+        for sentence in column_warnings(source.rows.x, **options):
+            warnings.warn(sentence, stacklevel=3)
+
+
+def _warn_of_statistics(flow: Flow, rows: Rows) -> None:
+    """Warns where rows are far from mean zero and standard deviation one by the statistics that the flow has."""
+    tables = [("x", flow.layers[0], rows.x, flow.columns)] if flow.standardizes_first else []
+    if flow.context_size:
+        tables.append(("context", flow.standardize_context, rows.context, flow.context_columns))
+    for name, layer, table, columns in tables:
+        z = (table - layer.loc.numpy()) / layer.scale.numpy()
+        mean, spread = np.average(z, axis=0, weights=rows.weight), z.std(axis=0)
+        off = np.flatnonzero((np.abs(mean) > FAR_MEAN) | (spread > FAR_SPREAD) | (spread * FAR_SPREAD < 1))
+        if len(off):
+            column = repr(columns[off[0]]) if columns else off[0] + 1
+            warnings.warn(
+                f"{name}: column {column} has mean {mean[off[0]]:.3g} and standard deviation {spread[off[0]]:.3g} by "
+                "the statistics of an earlier fit, where 0 and 1 are best: pass restandardize=True to set them anew.",
+                stacklevel=4,
+            )
 
 
 def _check_strategy(flow: Flow, strategy: tf.distribute.Strategy | None) -> None:

@@ -2,24 +2,27 @@
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.datasets import Dataset, as_rows
+from tfp_flows.datasets import Dataset, as_rows, as_table, matched
 from tfp_flows.errors import InputError
+from tfp_flows.flow import Flow
 
 __all__ = ["Rows", "Source", "as_source", "batches_of", "identity_of", "steps_at_once", "untuned"]
 
+LARGEST_BATCH = 500
+SMALLEST_BATCH = 32  # and a twentieth of the rows in between: benchmarks/batch_size.py
 FRESH_STEPS = 100  # steps of an "epoch" where rows are drawn afresh and never end
 MOST_AT_ONCE = 25  # steps between two looks of Keras, its callbacks and Ctrl-C
 STATISTICS_ROWS = 100_000  # rows of an endless or large stream that statistics are computed from
 
 
 class Rows(NamedTuple):
-    """Rows in memory: `x [N, D]`, `context [N, C]` or None, `weight [N]` or None."""
+    """Rows in memory: `x [N, D]`, `context [N, C]` or None, `weight [N]`, float64, or None."""
 
     x: np.ndarray
     context: np.ndarray | None = None
@@ -41,9 +44,9 @@ class Source(NamedTuple):
     on is a function of the seed and of its number. With `in_blocks`, each element is a block of that many batches, and
     `start` a multiple of it; with 0, it is a batch.
 
-    `held_out` has the numbers, from 0, of the rows of x that validate; None if they were not taken from x. `identity`
-    tells these rows from others, in a checkpoint; a stream of the user's own has none, and its batches can be counted
-    up to, but not found again.
+    `columns` and `context_columns` are the names of columns, where the rows came with some. `held_out` has the numbers,
+    from 0, of the rows of x that validate; None if they were not taken from x. `identity` tells these rows from others,
+    in a checkpoint; a stream of the user's own has none, and its batches can be counted up to, but not found again.
     """
 
     batches: Callable[[int], tf.data.Dataset]
@@ -54,16 +57,17 @@ class Source(NamedTuple):
     in_blocks: int = 0
     held_out: np.ndarray | None = None
     identity: str | None = None
+    columns: Sequence[str] | None = None
+    context_columns: Sequence[str] | None = None
 
 
 def as_source(
     x: Any,
     context: Any,
     weight: Any,
+    flow: Flow,
     *,
-    event_size: int,
-    dtype: str,
-    batch_size: int,
+    batch_size: int | None,
     steps_per_epoch: int | None,
     validation_split: float,
     in_blocks: bool,
@@ -76,11 +80,15 @@ def as_source(
     if isinstance(x, (Dataset, tf.data.Dataset)) and not (context is None and weight is None):
         raise InputError("context and sample_weight go with rows in memory; put them into the tf.data.Dataset.")
     if isinstance(x, Dataset):
-        return _drawn_afresh(x, event_size, dtype, batch_size, steps_per_epoch or FRESH_STEPS, in_blocks, seed)
+        steps, size = steps_per_epoch or FRESH_STEPS, batch_size or LARGEST_BATCH
+        return _drawn_afresh(x, flow.event_size, flow.dtype.name, size, steps, in_blocks, seed)
     if isinstance(x, tf.data.Dataset):
-        return _streamed(x, steps_per_epoch, dtype)
-    rows = check_rows(x, context, weight, event_size=event_size, dtype=dtype, purpose="train")
-    return _in_memory(rows, batch_size, steps_per_epoch, validation_split, in_blocks, seed)
+        return _streamed(x, steps_per_epoch)
+    table = as_table(x, name="x")
+    given = None if context is None else as_table(context, name="context")
+    rows = check_rows(table, given, weight, flow)
+    source = _in_memory(rows, batch_size, steps_per_epoch, validation_split, in_blocks, seed)
+    return source._replace(columns=table.columns, context_columns=given and given.columns)
 
 
 def steps_at_once(steps: int) -> int:
@@ -94,15 +102,22 @@ def _in_equal_blocks(steps: int) -> int:
     return steps - min(steps % size for size in sizes)
 
 
-def check_rows(x: Any, context: Any, weight: Any, *, event_size: int, dtype: str, purpose: str) -> Rows:
-    """The user's arrays as `Rows`; `InputError` if they do not fit together."""
-    x = as_rows(x, name="x", event_size=event_size, purpose=purpose).astype(dtype)
+def check_rows(x: Any, context: Any, weight: Any, flow: Flow) -> Rows:
+    """The user's tables as `Rows`, with the columns in the order of the flow's; `InputError` if they do not fit.
+
+    Rows of float64 stay so if the flow standardises them, whatever its dtype: it takes off their mean before it rounds.
+    """
+    dtype = flow.dtype.as_numpy_dtype
+    x = matched(x, flow.columns, event_size=flow.event_size)
+    x = x if flow.standardizes_first else x.astype(dtype)
     if context is not None:
-        context = as_rows(context, name="context", purpose="score").astype(dtype)
+        context = matched(context, flow.context_columns, name="context", event_size=flow.context_size or None)
     if weight is not None:
-        weight = as_rows(weight, name="sample_weight", event_size=1, purpose="score").astype(dtype)[:, 0]
+        weight = as_rows(weight, name="sample_weight", event_size=1)[:, 0].astype(np.float64)
         if (weight < 0).any() or not weight.any():
             raise InputError(f"sample_weight must be at least 0, and not all 0; got a minimum of {weight.min():g}.")
+        weight = weight / weight.max()  # sums of the largest numbers there are would be infinite
+        weight = weight / weight.mean()
     for name, part in (("context", context), ("sample_weight", weight)):
         if part is not None and len(part) != len(x):
             raise InputError(f"{name} must have a row for each of the {len(x)} rows of x; got {len(part)}.")
@@ -117,7 +132,7 @@ def batches_of(rows: Rows, size: int) -> tf.data.Dataset:
     n = len(rows.x)
     steps = -(-n // size)
     size = -(-n // steps)
-    weight = np.ones(n, rows.x.dtype) if rows.weight is None else rows.weight
+    weight = np.ones(n) if rows.weight is None else rows.weight
     index = np.minimum(np.arange(steps * size), n - 1)
     padded = rows._replace(weight=weight).take(index)
     padded.weight[n:] = 0
@@ -138,32 +153,54 @@ def _in_memory(
     rows: Rows, batch_size: int, steps: int | None, validation_split: float, in_blocks: bool, seed: int
 ) -> Source:
     order = np.random.default_rng(seed).permutation(len(rows.x))
-    held_out = order[: round(validation_split * len(rows.x))]
-    train = rows.take(order[len(held_out) :])
+    candidates = order if rows.weight is None else order[rows.weight[order] > 0]  # others would say nothing
+    held_out = candidates[: round(validation_split * len(candidates))]
+    train = rows.take(order[~np.isin(order, held_out)] if rows.weight is not None else order[len(held_out) :])
     if len(train.x) < 2:
         raise InputError(
             f"validation_split={validation_split} leaves {len(train.x)} of {len(rows.x)} rows to train on."
         )
-    batch_size = min(batch_size, len(train.x))
+    batch_size = min(batch_size or batch_size_for(len(train.x)), len(train.x))
     used = len(train.x) // batch_size * batch_size
     steps = steps or _in_equal_blocks(used // batch_size)
+    drawn = train._replace(weight=None)
 
     @functools.lru_cache(2)
     def order_of(a_pass: int) -> np.ndarray:
-        return np.random.default_rng([seed, 1, a_pass]).permutation(len(train.x))[:used]
+        return _one_pass(train, np.random.default_rng([seed, 1, a_pass]))[:used]
 
     def draw(start: int, size: int) -> Rows:
         first, last = start // used, (start + size - 1) // used
         index = np.concatenate([order_of(a_pass) for a_pass in range(first, last + 1)])
-        return train.take(index[start - first * used :][:size])
+        return drawn.take(index[start - first * used :][:size])
 
     return Source(
-        _generated(draw, train, batch_size, steps, in_blocks),
+        _generated(draw, drawn, batch_size, steps, in_blocks),
         *(steps, train, rows.take(held_out) if len(held_out) else None, None),
         in_blocks=steps_at_once(steps) if in_blocks else 0,
         held_out=held_out,
         identity=identity_of(rows),
     )
+
+
+def batch_size_for(rows: int) -> int:
+    """The size of a batch where none is asked for: small enough that few rows make a training of many steps."""
+    return min(LARGEST_BATCH, max(SMALLEST_BATCH, rows // 20))
+
+
+def _one_pass(rows: Rows, rng: np.random.Generator) -> np.ndarray:
+    """The numbers of the rows that a pass takes, in their order.
+
+    Rows with weights are drawn in proportion to them: a row of N times its share of the weight comes N times, rounded
+    up or down at random. A step's gradient is then an unbiased estimate of that of the weighted mean whatever the size
+    of a batch, and none of its rows outweighs the others, whose gradients clipping would scale down with it.
+    """
+    n = len(rows.x)
+    if rows.weight is None:
+        return rng.permutation(n)
+    reached = np.cumsum(rows.weight / rows.weight.sum()) * n
+    index = np.searchsorted(reached, rng.uniform() + np.arange(n), side="right")
+    return rng.permutation(np.minimum(index, np.flatnonzero(rows.weight)[-1]))
 
 
 def _drawn_afresh(
@@ -239,7 +276,7 @@ def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.with_options(options)
 
 
-def _streamed(batches: tf.data.Dataset, steps: int | None, dtype: str) -> Source:
+def _streamed(batches: tf.data.Dataset, steps: int | None) -> Source:
     """A user's own pipeline: its batches as they are, and the first rows of it for the statistics."""
     steps = steps or int(batches.cardinality())
     if steps < 0:
@@ -254,5 +291,4 @@ def _streamed(batches: tf.data.Dataset, steps: int | None, dtype: str) -> Source
     if not parts:
         raise InputError("x is a tf.data.Dataset with no batches in it.")
     joined = Rows(*(None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True)))
-    rows = joined._replace(x=joined.x.astype(dtype))
-    return Source(lambda start=0: batches.repeat().skip(start), steps, rows, None, None)
+    return Source(lambda start=0: batches.repeat().skip(start), steps, joined, None, None)
