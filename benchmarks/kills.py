@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs in the background ignore it
     with tempfile.TemporaryDirectory() as scratch:
         counts = campaign(Path(scratch), given.number, given.jobs, given.seed)
     print(json.dumps(counts, indent=2))
