@@ -125,7 +125,7 @@ def fit(
     if validation_data is not None:
         parts = validation_data if isinstance(validation_data, tuple) else (validation_data,)
         checked = check_rows(*(*parts, None, None)[:3], event_size=flow.event_size, dtype=dtype, purpose="score")
-        source = source._replace(validation=checked)
+        source = source._replace(validation=checked, held_out=None)
     _check_strategy(flow, strategy)
     start = values_of(flow.variables)
     _prepare(flow, source, start)
