@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs in the background ignore it
     with tempfile.TemporaryDirectory() as scratch:
         counts = campaign(Path(scratch), given.number, given.jobs, given.seed)
     print(json.dumps(counts, indent=2))
@@ -79,10 +81,8 @@ def one(scratch: Path, i: int, number: signal.Signals, moment: float, chance: fl
         if killed is None:
             break  # it had ended
         found.update({"kills": 1, number.name: 1})
-        status, age = killed[0], out / "training" / "checkpoint.npz"
-        found["wrong status"] += status not in STATUSES[number]
-        if age.exists() and killed[1] - age.stat().st_mtime > EVERY + 5:
-            found["lost"] += 1
+        found["wrong status"] += killed.status not in STATUSES[number]
+        found["lost"] += is_late(out / "training" / "checkpoint.npz", killed)
         found.update(look(scratch, out, has_old))
         if (out / "training" / "config.json").exists():
             words = ["--resume", out]
@@ -98,8 +98,30 @@ def one(scratch: Path, i: int, number: signal.Signals, moment: float, chance: fl
     return found
 
 
-def kill(words: list, number: signal.Signals, delay: float) -> tuple[int, float] | None:
-    """Exit status and time of death; None if the command had ended before."""
+class Killed(NamedTuple):
+    """Exit status of a command, and between which times it ran."""
+
+    status: int
+    began: float
+    died: float
+
+
+def is_late(checkpoint: Path, killed: Killed) -> bool:
+    """Whether a command trained for longer than it should after the last checkpoint that it wrote.
+
+    What it does before (imports, compiling) and after training does not count.
+    """
+    if not checkpoint.exists() or checkpoint.stat().st_mtime < killed.began:
+        return False
+    with np.load(checkpoint) as file:
+        facts = json.loads(file["facts"].tobytes())
+    is_under_way = not facts["ended"] and (facts["epoch"], facts["done"]) != (0, 0)
+    return is_under_way and killed.died - checkpoint.stat().st_mtime > EVERY + 5
+
+
+def kill(words: list, number: signal.Signals, delay: float) -> Killed | None:
+    """Runs the command for so many seconds, and kills it; None if it had ended before."""
+    began = time.time()
     process = subprocess.Popen([*COMMAND, *map(str, words)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         process.communicate(timeout=delay)
@@ -108,7 +130,7 @@ def kill(words: list, number: signal.Signals, delay: float) -> tuple[int, float]
         died = time.time()
         process.send_signal(number)
         process.communicate(timeout=120)
-        return process.returncode, died
+        return Killed(process.returncode, began, died)
 
 
 def run(out: Path, words: list) -> None:

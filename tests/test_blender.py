@@ -6,9 +6,11 @@ import math
 import os
 import re
 import shutil
+import signal
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import matplotlib
@@ -653,3 +655,45 @@ def test_built_in_characters_are_those_that_blender_draws(real, tmp_path):
     seen = "".join(chr(code) for code in sorted(script.BUILT_IN_CHARACTERS) if not chr(code).isspace())
     out = make_points(seen, tmp_path / "cloud.npz", points_per_triangle=1, blender=real)  # none is empty
     assert load_points(out).recipe["text"] == seen
+
+
+# --- Being stopped: whatever stands for Blender must not go on alone.
+
+ENDLESS = """#!{python}
+import os, subprocess, sys, time
+if "--version" in sys.argv:
+    print("Blender 4.2.0"); sys.exit()
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+with open({note!r} + ".part", "w") as file:
+    file.write(f"{{os.getpid()}} {{child.pid}}")
+os.rename({note!r} + ".part", {note!r})
+time.sleep(600)
+"""
+
+
+def runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked for in /proc")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_blender_too(number, status, tmp_path):
+    note, endless = tmp_path / "pids", tmp_path / "blender"
+    endless.write_text(ENDLESS.format(python=sys.executable, note=str(note)))
+    endless.chmod(0o755)
+    words = ["points", "TFP", "--out", str(tmp_path / "tfp.npz"), "--blender", str(endless)]
+    code = "from tfp_flows.cli import main; main()"
+    command = subprocess.Popen(
+        [sys.executable, "-c", code, *words], cwd=Path(__file__).parents[1], stderr=subprocess.PIPE, text=True
+    )
+    while not note.exists():
+        assert command.poll() is None, command.stderr.read()
+        time.sleep(0.05)
+    command.send_signal(number)
+    _, err = command.communicate(timeout=60)
+    assert (command.returncode, "Traceback" in err) == (status, False)
+    assert not any(runs(pid) for pid in note.read_text().split())
+    assert not (tmp_path / "tfp.npz").exists()

@@ -25,7 +25,7 @@ def test_training_under_tf_keras():
         "-c",
         "import pytest, sys, tensorflow as tf; assert tf.keras.Model.__module__.startswith('tf_keras');"
         "sys.exit(pytest.main(['-n', '0', '-p', 'no:cacheprovider', *sys.argv[1:]]))",
-        *("tests/test_training.py", "tests/test_distill.py", "tfp_flows/training"),
+        *("tests/test_training.py", "tests/test_checkpoint.py", "tests/test_distill.py", "tfp_flows/training"),
         TF_USE_LEGACY_KERAS="1",
     )
     assert " passed" in done.stdout
@@ -95,3 +95,45 @@ def test_help_brings_in_no_tensorflow():
         "    result = typer.testing.CliRunner().invoke(c.app, words); assert result.exit_code == 0, result\n"
         "assert not {'tensorflow', 'keras', 'matplotlib', 'numpy'} & set(sys.modules)",
     )
+
+
+QUIET = """
+import tfp_flows as tff
+flow = tff.mlp(event_size=2, num_layers=1, seed=0)
+tff.fit(flow, tff.datasets.gaussian(), epochs=1, steps_per_epoch=5, verbose=False, jit_compile=False)
+tff.load, tff.plots, tff.Run
+"""
+
+
+def test_nothing_is_said_that_is_not_the_packages_own():
+    """TensorFlow writes lines on the terminal while it loads, whatever TF_CPP_MIN_LOG_LEVEL says."""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run([sys.executable, "-c", QUIET], cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_errors_while_tensorflow_is_imported_are_shown(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(
+        "import os\n"
+        "os.write(2, b'I0000 00:00:1795637471.077636    6711 port.cc:153] noise\\nsomething real\\n')\n"
+        "raise ImportError('no such library')\n"
+    )
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import tfp_flows; tfp_flows.maf"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "something real" in done.stderr
+    assert "ImportError: no such library" in done.stderr
+    assert "noise" not in done.stderr
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_another_backend_of_keras_is_named(backend):
+    code = "import tfp_flows as tff; tff.fit"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+    )
+    assert f"InputError: KERAS_BACKEND is '{backend}', and flows are trained with TensorFlow" in done.stderr
+    assert done.returncode == 1

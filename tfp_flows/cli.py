@@ -78,7 +78,7 @@ def _in_options(message: str) -> str:
         message = re.sub(rf"{words}=True\b", option, message)
         message = re.sub(rf"{words}=(?=\S)", f"{option} ", message)
         # a word of one's own in a sentence is an argument if it has an underscore, begins it, or is said to be given
-        message = re.sub(rf"{words}\b" if "_" in name else rf"^{name}(?= (is|must|has)\b)", option, message)
+        message = re.sub(rf"{words}\b" if "_" in name else rf"^{name}(?= (is|must|has|cannot)\b)", option, message)
         message = re.sub(rf"\b(with|leave) {name}\b", rf"\1 {option}", message)
     message = re.sub(r"\bresume(?= (it|its|goes)\b)", "`tfp-flows train --resume`", message)
     if len(message) > MOST_WORDS:

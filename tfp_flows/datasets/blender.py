@@ -1,10 +1,12 @@
 """Point clouds of any text, made by a Blender in a process of its own, and the files that keep them."""
 
+import contextlib
 import importlib.util
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfp_flows.errors import InputError, argument
+from tfp_flows.signals import ending_on_sigterm
 
 __all__ = ["PointCloud", "blender_folder", "load_points", "make_points"]
 
@@ -178,10 +181,27 @@ def _call(command: list[str]) -> subprocess.CompletedProcess[str]:
     # PYTHONPATH would reach the Python inside Blender, and hide its packages behind ours.
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    group = {"start_new_session": True} if os.name == "posix" else {}
     try:
-        return subprocess.run(command, **pipes, env=env, encoding="utf-8", errors="replace", check=False)
+        with ending_on_sigterm():
+            process = subprocess.Popen(command, **pipes, **group, env=env, encoding="utf-8", errors="replace")
+            try:
+                stdout, stderr = process.communicate()
+            except BaseException:  # Ctrl-C or SIGTERM: Blender must not go on alone, nor what its script has started
+                _kill(process)
+                raise
     except OSError as error:
         raise InputError(f"blender {command[0]!r} does not start: {error.strerror}") from None
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+def _kill(process: subprocess.Popen) -> None:
+    with contextlib.suppress(OSError):
+        if os.name == "posix":
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    process.wait()
 
 
 def _run(command: list[str], recipe: Any) -> dict[str, Any]:

@@ -132,7 +132,8 @@ def fit(
     )
     if validation_data is not None:
         parts = validation_data if isinstance(validation_data, tuple) else (validation_data,)
-        source = source._replace(validation=check_rows(*(*parts, None, None)[:3], flow))
+        checked = check_rows(*(*parts, None, None)[:3], flow)
+        source = source._replace(validation=checked, held_out=None)
     _check_strategy(flow, strategy)
     _warn_of_columns(flow, source)
     start = values_of(flow.variables)

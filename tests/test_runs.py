@@ -1,0 +1,339 @@
+"""Runs: a folder that one process at a time trains into, and whose results change all at once."""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tfp_flows as tff
+from tfp_flows.run_folder import COMMIT, LOCK, RunFolder, read_history, write_history, write_json
+
+ROOT = Path(__file__).parents[1]
+SMALL = {"flow": "mlp", "options": {"num_layers": 1}, "data": "gaussian", "steps_per_epoch": 50, "verbose": False}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of two epochs; not to be changed."""
+    return tff.Run.train(tmp_path_factory.mktemp("runs") / "run", **SMALL, epochs=2)
+
+
+def files(folder):
+    """Every file below a folder, with its bytes."""
+    return {path.relative_to(folder): path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def stopping(number, events, monkeypatch):
+    """Sends a signal after so many executions of the next training."""
+    from tfp_flows.training import checkpoint
+
+    class Stopping(checkpoint.Checkpoints):
+        left = events
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), number)
+            super().on_train_batch_end(batch, logs)
+
+    monkeypatch.setattr(sys.modules["tfp_flows.training.loop"], "Checkpoints", Stopping)
+
+
+# --- The folder.
+
+
+def test_a_folder_at_work_is_refused_to_others(tmp_path):
+    with RunFolder.claimed(tmp_path / "run") as folder:
+        assert folder.is_locked
+        for anew in (True, False):
+            with (
+                pytest.raises(tff.InputError, match=f"is being trained by process {os.getpid()} on"),
+                RunFolder.claimed(tmp_path / "run", force=True, anew=anew),
+            ):
+                pass
+        assert folder.is_locked
+    assert not (tmp_path / "run").exists()  # as nothing came of it
+
+
+@pytest.mark.parametrize("stale", ["gone", "another start", "half written"])
+def test_the_lock_of_a_process_that_is_gone_is_taken_over(stale, tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    owner = {"pid": gone.pid if stale == "gone" else os.getpid(), "host": socket.gethostname(), "started": "earlier"}
+    (tmp_path / LOCK).write_text(json.dumps(owner)[: 5 if stale == "half written" else None])
+    with RunFolder.claimed(tmp_path):
+        assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_of_another_machine_holds_until_it_is_deleted(tmp_path):
+    (tmp_path / LOCK).write_text(json.dumps({"pid": 1, "host": "elsewhere", "started": None}))
+    with (
+        pytest.raises(tff.InputError, match=f"process 1 on elsewhere: .* if that is gone, delete {tmp_path / LOCK}"),
+        RunFolder.claimed(tmp_path),
+    ):
+        pass
+
+
+def race(out, barrier, results):
+    os.chdir(out)
+    barrier.wait()
+    try:
+        with RunFolder.claimed("one") as _:
+            results.put("won")
+            barrier.wait(30)
+    except tff.InputError as error:
+        results.put(str(error))
+        barrier.wait(30)
+    with RunFolder.claimed(None, name="any") as folder:
+        barrier.wait(30)
+        results.put(folder.path.name)
+        barrier.wait(30)
+
+
+def test_of_many_processes_one_gets_a_folder_and_without_one_each_gets_its_own(tmp_path):
+    context, count = multiprocessing.get_context("spawn"), 4
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / LOCK).write_text(
+        json.dumps({"pid": 2**22 + 1, "host": socket.gethostname(), "started": None})
+    )  # stale: all see it
+    barrier, results = context.Barrier(count), context.Queue()
+    processes = [context.Process(target=race, args=(tmp_path, barrier, results)) for _ in range(count)]
+    for process in processes:
+        process.start()
+    found = [results.get(timeout=60) for _ in range(2 * count)]
+    for process in processes:
+        process.join()
+    first = [text for text in found if not text.startswith("any")]
+    assert first.count("won") == 1
+    assert sum("is being trained by process" in text for text in first) == count - 1
+    assert sorted(text for text in found if text.startswith("any")) == ["any", "any-2", "any-3", "any-4"]
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+def test_results_that_count_are_moved_into_place_by_whoever_comes_next(moved, tmp_path):
+    run = tmp_path / "run"
+    (run / "figures").mkdir(parents=True)
+    for name in ("config.json", "history.csv", "metrics.json", "figures/loss.png", "mine.txt"):
+        (run / name).write_text("old")
+    (run / COMMIT).mkdir()
+    for i, name in enumerate(("config.json", "history.csv")):
+        (run / name if i < moved else run / COMMIT / name).write_text("new")
+    tff.Run.open(run)
+    assert files(run) == {Path("config.json"): b"new", Path("history.csv"): b"new", Path("mine.txt"): b"old"}
+
+
+def test_results_that_cannot_be_written_change_nothing(tmp_path):
+    (tmp_path / "config.json").write_text("old")
+
+    def fill(staged):
+        (staged / "config.json").write_text("new")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(tff.InputError, match=f"{tmp_path} cannot be written: No space left on device"):
+        RunFolder(tmp_path).commit(fill)
+    assert files(tmp_path) == {Path("config.json"): b"old"}
+
+
+def test_a_history_comes_back_and_a_spoilt_one_is_refused(tmp_path):
+    history = {"nll": [2.0, 0.1 + 0.2], "val_nll": [float("inf"), 1.0]}
+    write_history(tmp_path / "history.csv", history)
+    assert read_history(tmp_path / "history.csv") == history
+    (tmp_path / "history.csv").write_text("epoch,nll\n1,two\n")
+    with pytest.raises(tff.InputError, match=r"history.csv is no history"):
+        read_history(tmp_path / "history.csv")
+
+
+# --- Runs.
+
+
+def test_a_run_knows_all_that_is_needed_to_repeat_it(trained, tmp_path):
+    assert trained.is_finished
+    assert {p.name for p in trained.folder.iterdir()} >= {"config.json", "history.csv", "metrics.json"}
+    assert not (trained.folder / "training").exists()
+    assert set(trained.settings) == {
+        *("flow", "options", "data", "columns", "key", "epochs", "batch_size", "learning_rate", "patience"),
+        *("steps_per_epoch", "device", "seed"),
+    }
+    again = tff.Run.train(tmp_path / "again", **trained.settings, verbose=False)
+    for a, b in zip(trained.flow.variables, again.flow.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert again.history == trained.history
+    assert again.config == trained.config
+
+
+def test_what_is_measured_belongs_to_the_weights(trained):
+    law = tff.datasets.gaussian()
+    expected = -trained.flow.log_prob(law.split(0).test).numpy().mean()
+    assert trained.metrics["nll"] == pytest.approx(expected, rel=1e-5)
+    scores = trained.score("gaussian", seed=3)
+    np.testing.assert_allclose(scores.log_prob, trained.flow.log_prob(law.sample(10_000, seed=3)), rtol=1e-4)
+    assert scores.metrics["gap"] == pytest.approx(-scores.log_prob.mean() - law.entropy, rel=1e-4)
+
+
+def test_a_finished_run_has_nothing_to_resume(trained):
+    before = files(trained.folder)
+    assert trained.resume(verbose=False).is_finished
+    assert files(trained.folder) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_is_resumed_to_the_same_end(number, trained, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    stopping(number, 3, monkeypatch)  # in the second epoch, of two executions each
+    with pytest.raises(tff.TrainingInterrupted, match=r"after epoch 1: epoch 1 is the best so far, and in .*resume"):
+        tff.Run.train(folder, **SMALL, epochs=2)
+    monkeypatch.undo()
+    run = tff.Run.open(folder)
+    assert not run.is_finished
+    assert len(run.history["nll"]) == 1
+    assert ("nll" in run.metrics) == (number == signal.SIGINT)  # a cluster does not wait for that
+    with pytest.raises(tff.InputError, match=r"a training has not ended: resume it, or force=True"):
+        tff.Run.train(folder, **SMALL, epochs=2)
+    run = run.resume(verbose=False)
+    assert run.is_finished
+    for a, b in zip(trained.flow.variables, run.flow.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (run.history, run.config) == (trained.history, trained.config)
+    assert run.metrics["nll"] == trained.metrics["nll"]
+
+
+@pytest.mark.parametrize(("number", "events"), [(signal.SIGINT, 1), (signal.SIGTERM, 3)])
+def test_a_run_that_is_there_is_only_replaced_by_something_better(number, events, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    tff.Run.train(folder, **SMALL, epochs=1)
+    before = files(folder)
+    stopping(number, events, monkeypatch)
+    said = "before the first epoch had ended" if events == 1 else "what was there before is untouched"
+    with pytest.raises(tff.TrainingInterrupted, match=said):
+        tff.Run.train(folder, **SMALL, epochs=2, seed=1, force=True)
+    kept = {path: content for path, content in files(folder).items() if path.parts[0] != "training"}
+    assert kept == before
+    monkeypatch.undo()
+    run = tff.Run.open(folder).resume(verbose=False)
+    assert run.settings["seed"] == 1
+    assert run.is_finished
+
+
+def test_a_divergence_leaves_the_best_weights_in_the_run(tmp_path, monkeypatch):
+    from tfp_flows.training import callbacks
+
+    class Blow(callbacks.StopWhenNotFinite):
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch, logs if self._now == 0 else logs | {"nll": np.nan})
+
+    monkeypatch.setattr(sys.modules["tfp_flows.training.loop"], "StopWhenNotFinite", Blow)
+    with pytest.raises(tff.DivergenceError, match=r"in epoch 2: .*; epoch \d is the best so far, and in .*run"):
+        tff.Run.train(tmp_path / "run", **SMALL, epochs=3)
+    run = tff.Run.open(tmp_path / "run")
+    assert run.is_finished
+    assert np.isfinite(run.metrics["nll"])
+    assert np.isfinite(run.flow.log_prob([[0.0, 0.0]])).all()
+
+
+def test_a_divergence_with_nothing_good_leaves_no_folder(tmp_path):
+    with pytest.raises(tff.DivergenceError, match="as it was before"):
+        tff.Run.train(tmp_path / "run", **SMALL, epochs=2, learning_rate=1e30)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_are_safe_when_what_comes_later_fails(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(tff.plots, "log_prob_of", fail)
+    with pytest.raises(RuntimeError, match="no memory"):
+        tff.Run.train(tmp_path / "run", **SMALL, epochs=1)
+    run = tff.Run.open(tmp_path / "run")
+    assert np.isfinite(run.flow.log_prob([[0.0, 0.0]])).all()
+    assert (run.metrics, run.is_finished) == ({}, False)
+    monkeypatch.undo()
+    assert run.resume(verbose=False).metrics["epochs"] == 1
+
+
+def test_a_disk_without_space_is_noticed_before_training(tmp_path):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5000, before[1]))
+    try:
+        with pytest.raises(tff.InputError, match=r"cannot hold the .* bytes that are needed: File too large"):
+            tff.Run.train(tmp_path / "run", **SMALL, epochs=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_student_is_resumed_too(trained, tmp_path, monkeypatch):
+    options = {"flow": "mlp", "options": {"num_layers": 1}, "epochs": 2, "steps_per_epoch": 50, "verbose": False}
+    expected = trained.distill(tmp_path / "one", **options)
+    stopping(signal.SIGTERM, 3, monkeypatch)
+    with pytest.raises(tff.TrainingInterrupted):
+        trained.distill(tmp_path / "two", **options)
+    monkeypatch.undo()
+    run = tff.Run.open(tmp_path / "two").resume(verbose=False)
+    for a, b in zip(expected.flow.variables, run.flow.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert run.metrics["kl"] == expected.metrics["kl"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda f: None, "holds no run"),
+        (lambda f: (f / "training").mkdir(), "holds no run"),
+        (lambda f: write_json(_made(f / "training") / "config.json", {"kind": "bake"}), "does not say what to train"),
+        (lambda f: (_made(f / "training") / "config.json").write_text("{"), "cannot be read"),
+        (lambda f: (_made(f / "training") / "config.json").write_text("[" * 100_000), "cannot be read"),
+    ],
+)
+def test_a_spoilt_folder_is_refused(spoil, message, tmp_path):
+    spoil(tmp_path)
+    with pytest.raises(tff.InputError, match=message):
+        tff.Run.open(tmp_path).resume()
+
+
+def _made(folder):
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.slow
+def test_kills_lose_nothing():
+    """A sample of benchmarks/kills.py, in processes of their own."""
+    script = [sys.executable, "benchmarks/kills.py", "--number", "3", "--jobs", "1", "--seed", "5"]
+    done = subprocess.run(
+        script, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    counts = json.loads(done.stdout)
+    assert counts["kills"] >= 1
+    assert counts["lost"] == counts["mixed"] == counts["different"] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "kill"), reason="signals")
+def test_sigterm_ends_the_command_with_143_after_a_checkpoint(tmp_path):
+    words = ["train", "--flow", "mlp", "--data", "gaussian", "--num-layers", "1", "--epochs", "100000"]
+    code = "from tfp_flows.cli import main; main()"
+    command = [sys.executable, "-c", code, *words, "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "run" / "training" / "checkpoint.npz").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    first = (tmp_path / "run" / "training" / "checkpoint.npz").stat().st_mtime_ns
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert (tmp_path / "run" / "training" / "checkpoint.npz").stat().st_mtime_ns > first
+    lines = [line for line in err.splitlines() if line.strip() and not line.startswith("epoch")]
+    assert len(lines) == 1, err
+    assert lines[0].startswith("tfp-flows: stopped by a signal")
+    assert (out, (tmp_path / "run" / LOCK).exists()) == ("", False)
