@@ -4,7 +4,6 @@ import gzip
 import importlib.util
 import os
 import pathlib
-import pickle
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,7 @@ import pytest
 from tfp_flows import datasets
 from tfp_flows.atomic import atomic_path
 from tfp_flows.datasets import as_table, matched, read_rows, read_table, write_rows
-from tfp_flows.errors import InputError, argument
+from tfp_flows.errors import InputError
 
 ROWS = np.array([[1.5, -2.0], [0.1, 3e-7], [4.0, 5e20]])
 NAMES = ("height", "weight")
@@ -347,19 +346,13 @@ def test_columns_are_matched_by_name_or_refused():
 # The words.
 
 
-def test_sentences_speak_of_arguments_in_python_and_of_options_in_the_command():
+def test_sentences_speak_of_arguments():
+    """What the command makes of them: tests/test_cli.py."""
     np.savez("a.npz", train=ROWS, test=ROWS)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match="a.npz holds 2 arrays, train, test; choose one with key."):
         read_table("a.npz")
-    assert str(caught.value) == "a.npz holds 2 arrays, train, test; choose one with key."
-    assert caught.value.in_options() == "a.npz holds 2 arrays, train, test; choose one with --key."
-    assert pickle.loads(pickle.dumps(caught.value)).in_options() == caught.value.in_options()
-    with pytest.raises(InputError) as caught, atomic_path("a.npz"):
+    with pytest.raises(InputError, match="exists; choose another name, or force=True"), atomic_path("a.npz"):
         pass
-    assert caught.value.in_options() == "a.npz exists; choose another name, or --force to replace it."
-    assert str(caught.value) == "a.npz exists; choose another name, or force=True to replace it."
-    assert InputError(f"try {argument('batch_size=100')}").in_options() == "try --batch-size 100"
-    assert str(InputError()) == ""
 
 
 def test_damaged_tables_are_read_as_a_strict_reader_does_or_refused():

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from tfp_flows.errors import InputError, argument
+from tfp_flows.errors import InputError
 
 __all__ = ["atomic_path", "check_space"]
 
@@ -37,7 +37,7 @@ def atomic_path(path: str | os.PathLike, *, force: bool = False) -> Iterator[Pat
     if path.is_dir():
         raise InputError(f"{path} is a folder; expected a file to write.")
     if path.exists() and not force:
-        raise InputError(f"{path} exists; choose another name, or {argument('force=True')} to replace it.")
+        raise InputError(f"{path} exists; choose another name, or force=True to replace it.")
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}; make it first.")
     temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")

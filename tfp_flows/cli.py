@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,7 +43,7 @@ Columns = Annotated[str | None, typer.Option(help="Columns of a file, by name or
 Key = Annotated[str | None, typer.Option(help="Which array of an NPZ file.")]
 Seed = Annotated[int, typer.Option(help="Fixes every random choice.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
-Table = "CSV, NPY or NPZ file"
+Table = "CSV, NPY, NPZ, Parquet or Feather file"
 
 MOST_WORDS = 300  # letters of a sentence on stderr
 
@@ -50,6 +51,7 @@ MOST_WORDS = 300  # letters of a sentence on stderr
 def main() -> None:
     """Runs the command; an error of the user's is one sentence and exit status 2."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.showwarning = _warn
     try:
         app()
     except (InputError, DivergenceError) as error:
@@ -59,6 +61,12 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         _refuse(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}", 2)
+
+
+def _warn(message: Any, category: type[Warning], *_: Any) -> None:
+    """A warning of the package's is one sentence; others, of libraries, are for programmers."""
+    if issubclass(category, UserWarning):
+        print(f"tfp-flows: {_in_options(str(message))}", file=sys.stderr)
 
 
 def _refuse(message: str, code: int) -> None:
@@ -112,6 +120,9 @@ def train(
         str | None, typer.Option(help="siggraph (the default), two_moons, gaussian, banana, or a file of rows.")
     ] = None,
     columns: Columns = None,
+    context_columns: Annotated[
+        str | None, typer.Option(help="Columns of a file that the others are conditional on.")
+    ] = None,
     key: Key = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to make; by default a new one below runs/.")] = None,
     resume: Annotated[
@@ -125,7 +136,9 @@ def train(
         int | None,
         typer.Option(help="Rounds of training at most; 45 for splines, which take longer, 200 for maf, else 120."),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows of a step; 500 by default.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Rows of a step; a twentieth of the rows by default, from 32 to 500.")
+    ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Of Adam, at the start of a cosine decay; 0.005 for splines, else 0.01.")
     ] = None,
@@ -152,6 +165,7 @@ def train(
     from tfp_flows.runs import Run
 
     given = {"flow": flow, "data": data, "columns": _columns(columns), "key": key, "epochs": epochs}
+    given |= {"context_columns": _columns(context_columns)}
     given |= {"batch_size": batch_size, "learning_rate": learning_rate, "patience": patience, "device": device}
     given |= {"steps_per_epoch": steps_per_epoch, "seed": seed}
     given = {name: value for name, value in given.items() if value is not None}
@@ -169,7 +183,7 @@ def train(
         if flow is not None and flow != known.get("flow"):  # whose options are of another chain
             known.pop("options", None)
         if data is not None:
-            known = {name: value for name, value in known.items() if name not in ("columns", "key")}
+            known = {name: value for name, value in known.items() if name not in ("columns", "context_columns", "key")}
         given = known | given | {"options": known.get("options", {}) | options}
         with _ended_by_signals(out):
             run = Run.train(out, **given, checkpoint_every=checkpoint_every, force=force)
@@ -212,8 +226,9 @@ def sample(
     """Draw rows from a trained flow."""
     from tfp_flows.runs import Run
 
+    flow = Run.open(run).flow
     with _writable(out) as path:
-        _write(path, Run.open(run).flow.sample(n, seed=seed).numpy(), force=force)
+        _write(path, flow.sample(n, seed=seed).numpy(), header=flow.columns, force=force)
     status.print(f"{n:,} rows {'on stdout' if out == '-' else f'in {out}'}")
 
 
@@ -247,6 +262,20 @@ def plot(run: Folder) -> None:
 
     _draw(Run.open(run), film=True)
     status.print(f"figures in {run / 'figures'}")
+
+
+@app.command()
+def export(
+    run: Folder, out: Annotated[Path, typer.Option(help="Folder to make for the SavedModel.")], force: Force = False
+) -> None:
+    """Write a SavedModel that plain TensorFlow loads: log_prob, sample, encode, decode."""
+    from tfp_flows.runs import Run
+
+    flow = Run.open(run).flow
+    if out.exists() and not force:
+        raise InputError(f"out {out} exists; choose another folder, or force=True to write over it.")
+    flow.export(out)
+    status.print(f"the SavedModel is in {out}")
 
 
 @app.command("list")
@@ -401,5 +430,5 @@ def _write(path: Path, rows: "np.ndarray", *, header: list[str] | None = None, f
     """Writes rows, with the header where the kind of file has a place for one."""
     from tfp_flows import datasets
 
-    has_place = path.suffix.lower() in (".csv", ".tsv")
+    has_place = path.suffix.lower() != ".npy"
     datasets.write_rows(path, rows, header=header if has_place else None, force=force)

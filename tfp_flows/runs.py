@@ -6,6 +6,7 @@ TensorFlow is imported when there is something to compute, so that a folder that
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from tfp_flows.run_folder import RunFolder, read_history, read_json, write_histo
 if TYPE_CHECKING:
     import numpy as np
 
-    from tfp_flows.datasets import Dataset
+    from tfp_flows.datasets import Dataset, Table
     from tfp_flows.flow import Flow
 
 __all__ = ["Run", "Scores"]
@@ -73,9 +74,10 @@ class Run:
         options: dict[str, Any] | None = None,
         data: "str | os.PathLike | Dataset" = "siggraph",
         columns: list[str | int] | None = None,
+        context_columns: list[str | int] | None = None,
         key: str | None = None,
         epochs: int | None = None,
-        batch_size: int = 500,
+        batch_size: int | None = None,
         learning_rate: float | None = None,
         patience: int | None = None,
         steps_per_epoch: int | None = None,
@@ -91,11 +93,13 @@ class Run:
           folder: the folder to make; None for the first free one below `runs/`.
           flow: name of a chain, as `tff.flows.names()` lists them.
           options: of the chain, as in `{"num_layers": 4}`.
-          data: name of a dataset, a dataset, or a file; every tenth row of a file is held out for the metrics.
-          columns: which columns of a file.
+          data: name of a dataset, a dataset, or a file or folder of rows; every tenth row of it is held out for the
+            metrics.
+          columns: which columns of a file; all by default, but for those of the context.
+          context_columns: the columns of a file that the flow is conditional on.
           key: which array of an NPZ file.
           epochs: rounds at most; None for 45 of `nsf_coupling`, 200 of `maf`, 120 of the others.
-          batch_size: rows of a step.
+          batch_size: rows of a step; None for what `tff.fit` chooses.
           learning_rate: of Adam, at the start of a cosine decay; None for 0.005 of `nsf_coupling`, else 0.01.
           patience: epochs without improvement before training stops; None for 20 with a file, else no end.
           steps_per_epoch: steps of an epoch.
@@ -111,7 +115,7 @@ class Run:
           TrainingInterrupted: at Ctrl-C and SIGTERM; `resume` goes on. At Ctrl-C the best weights so far are in the
             folder, if an epoch has ended.
         """
-        source = _source_settings(data, columns, key)
+        source = _source_settings(data, columns, key, context_columns)
         rounds, rate = ROUNDS.get(flow, OTHER_ROUNDS)
         settings = {
             **{"flow": flow, "options": dict(options or {}), **source, "epochs": rounds if epochs is None else epochs},
@@ -251,14 +255,21 @@ class Run:
         seed: int = 0,
     ) -> Scores:
         """Log-probability of the rows of a file, or of 10,000 draws of a known law."""
-        from tfp_flows import datasets, plots
 
         flow = self.flow
         source = _Source(_source_settings(data, columns, key))
-        rows = source.read() if source.law is None or Path(source.name).suffix else source.law.sample(TEST_ROWS, seed)
-        rows = datasets.as_rows(rows, name=source.name, event_size=flow.event_size)
-        log_prob = plots.log_prob_of(flow, rows)
-        return Scores(log_prob, _summary(log_prob, source.law and source.law.entropy))
+        if source.law and not source.is_file:
+            return _scores(flow, _Rows(source.law.sample(TEST_ROWS, seed)), source.law.entropy)
+        drop_extra = flow.context_size > 0 or columns is not None  # then the table has more than x, or was chosen from
+        rows = source.read().matched(flow, drop_extra=drop_extra)
+        return _scores(flow, rows, source.law and source.law.entropy)
+
+    def context(self) -> "np.ndarray | None":
+        """The context of the rows that a conditional flow was trained on, `[N, C]`; None for another."""
+        flow = self.flow
+        if not flow.context_size:
+            return None
+        return _Source(self._source_of(self.config.get("data", {}))).read().matched(flow).context
 
     def draw(self, *, film: bool = False) -> list[str]:
         """Draws every figure that makes sense for the flow into `figures/`, and with `film` the film as well.
@@ -270,10 +281,11 @@ class Run:
 
         facts = self.config.get("data", {})
         law = datasets.make(facts["name"], **facts["options"]) if "options" in facts else None
-        rows = law.sample(SHOWN_ROWS, seed=1) if law else _Source(self._source_of(facts)).read()
+        flow = self.flow
+        rows = _Rows(law.sample(SHOWN_ROWS, seed=1)) if law else _Source(self._source_of(facts)).read().matched(flow)
         figures = self.folder / "figures"
         failed = []
-        for name, save in _figures(self.flow, law, rows[:SHOWN_ROWS], self.history, film).items():
+        for name, save in _figures(flow, law, rows.first(SHOWN_ROWS), self.history, film).items():
             try:
                 figures.mkdir(exist_ok=True)
                 with atomic_path(figures / name, force=True) as scratch:
@@ -285,10 +297,76 @@ class Run:
     def _source_of(self, facts: dict[str, Any]) -> dict[str, Any]:
         """Where the rows of a file came from; for a student, those of its teacher."""
         return (
-            {"columns": None, "key": None}
-            | {k: facts[k] for k in ("columns", "key") if k in facts}
+            {"columns": None, "context_columns": None, "key": None}
+            | {k: facts[k] for k in ("columns", "context_columns", "key") if k in facts}
             | {"data": facts.get("name", "")}
         )
+
+
+class _Rows(NamedTuple):
+    """Rows `[N, D]` with the context `[N, C]` that they go with, and the names of their columns."""
+
+    x: "np.ndarray"
+    context: "np.ndarray | None" = None
+    columns: tuple[str, ...] | None = None
+    context_columns: tuple[str, ...] | None = None
+
+    def take(self, index: Any) -> "_Rows":
+        """The rows of an index."""
+        return self._replace(x=self.x[index], context=None if self.context is None else self.context[index])
+
+    def first(self, count: int) -> "_Rows":
+        """The first of the rows."""
+        return self.take(slice(count))
+
+
+class _FileRows(NamedTuple):
+    """A table as it was read, and which of its columns are context."""
+
+    table: "Table"
+    context_columns: list[str | int] | None
+
+    def matched(self, flow: "Flow", *, drop_extra: bool = False) -> _Rows:
+        """The columns that a flow was fitted to, by their names where both have some."""
+        from tfp_flows import datasets
+
+        if not flow.context_size:
+            x = datasets.matched(self.table, flow.columns, event_size=flow.event_size, drop_extra=drop_extra)
+            return _Rows(x)
+        if self.table.columns and flow.columns and flow.context_columns:
+            x = datasets.matched(self.table, flow.columns, drop_extra=True)
+            return _Rows(x, datasets.matched(self.table, flow.context_columns, drop_extra=True))
+        wanted = flow.event_size + flow.context_size
+        rows = datasets.matched(self.table, None, event_size=wanted)
+        return _Rows(rows[:, : flow.event_size], rows[:, flow.event_size :])
+
+    def parted(self) -> _Rows:
+        """Rows and context, as the columns were named."""
+        import numpy as np
+
+        table, width = self.table, self.table.rows.shape[1]
+        if self.context_columns is None:
+            return _Rows(table.rows, None, table.columns)
+        context = _positions(self.context_columns, table)
+        x = [i for i in range(width) if i not in context]
+        if not x:
+            raise InputError(f"context_columns must leave a column of {table.name}; got all of its {width}.")
+        names = None if table.columns is None else np.asarray(table.columns, object)
+        given = (None, None) if names is None else (tuple(names[x]), tuple(names[context]))
+        return _Rows(table.rows[:, x], table.rows[:, context], *given)
+
+
+def _positions(columns: list[str | int], table: "Table") -> list[int]:
+    """Where columns stand in a table: names, or numbers from 1."""
+    found = []
+    for column in columns:
+        known = list(table.columns or ())
+        place = known.index(column) if column in known else column - 1 if isinstance(column, int) else -1
+        if not 0 <= place < table.rows.shape[1]:
+            has = f"{', '.join(known)}" if known else f"{table.rows.shape[1]} without names"
+            raise InputError(f"context_columns has {column!r}; the columns of {table.name} are: {has}.")
+        found.append(place)
+    return found
 
 
 class _Source:
@@ -298,51 +376,57 @@ class _Source:
         from tfp_flows import datasets
 
         self.name, self._columns, self._key = settings["data"], settings.get("columns"), settings.get("key")
+        self._context_columns = settings.get("context_columns")
+        self.is_file = "data_options" not in settings and self.name not in datasets.names()
         self.law = None
-        if "data_options" in settings:
-            self.law = datasets.make(self.name, **settings["data_options"])
-        elif self.name in datasets.names():
-            self.law = datasets.make(self.name)
-        elif not Path(self.name).suffix:
+        if not self.is_file:
+            self.law = datasets.make(self.name, **settings.get("data_options", {}))
+        elif not Path(self.name).suffix and not Path(self.name).is_dir():
             raise InputError(f"data must be one of {', '.join(datasets.names())}, or a file; got {self.name!r}.")
         elif self._columns is None and self._key is None and datasets.is_mesh_file(self.name):
             self.law = datasets.mesh(Path(self.name))
+        if self.law and self._context_columns:
+            raise InputError(f"context_columns are those of a file; {self.name} has no context.")
 
-    def read(self) -> "np.ndarray":
-        """The rows of the file."""
+    def read(self) -> _FileRows:
+        """The table of the file."""
         from tfp_flows import datasets
 
-        return datasets.read_rows(self.name, columns=self._columns, key=self._key)
+        columns, context = self._columns, self._context_columns
+        both = None if columns is None else [*columns, *(c for c in context or () if c not in columns)]
+        return _FileRows(datasets.read_table(self.name, columns=both, key=self._key), context)
 
-    def split(self, seed: int) -> "tuple[np.ndarray | None, np.ndarray]":
+    def split(self, seed: int) -> tuple[_Rows | None, _Rows]:
         """Training rows, unless they are drawn afresh, and test rows: fresh draws, or every tenth row of a file."""
         import numpy as np
 
-        from tfp_flows import datasets
-
         if self.law:
-            return None, self.law.split(seed).test
-        rows = datasets.as_rows(self.read(), name=self.name, purpose="train")
-        rows = rows[np.random.default_rng(seed).permutation(len(rows))]
-        held_out = max(1, len(rows) // 10)
-        return rows[held_out:], rows[:held_out]
+            return None, _Rows(self.law.split(seed).test)
+        read = self.read()
+        print(read.table.describe(), file=sys.stderr)
+        rows = read.parted()
+        order = np.random.default_rng(seed).permutation(len(rows.x))
+        held_out = max(1, len(order) // 10)
+        return rows.take(order[held_out:]), rows.take(order[:held_out])
 
     def facts(self) -> dict[str, Any]:
         """What config.json says of the data."""
         if self.law:
             return {"name": self.law.name, "options": self.law.config, "entropy": self.law.entropy}
-        given = {"columns": self._columns, "key": self._key}
+        given = {"columns": self._columns, "context_columns": self._context_columns, "key": self._key}
         return {"name": self.name} | {name: value for name, value in given.items() if value is not None}
 
 
-def _source_settings(data: Any, columns: list[str | int] | None, key: str | None) -> dict[str, Any]:
+def _source_settings(
+    data: Any, columns: list[str | int] | None, key: str | None, context_columns: list[str | int] | None = None
+) -> dict[str, Any]:
     """`data`, `columns` and `key` as JSON has them: a file by its whole path."""
     if hasattr(data, "config"):
         return {"data": data.name, "data_options": data.config}
     name = os.fspath(data)
-    if Path(name).suffix:
+    if Path(name).suffix or Path(name).is_dir():
         name = str(Path(name).resolve())
-    return {"data": name, "columns": columns, "key": key}
+    return {"data": name, "columns": columns, "context_columns": context_columns, "key": key}
 
 
 class _Work(NamedTuple):
@@ -359,15 +443,23 @@ def _training(settings: dict[str, Any]) -> _Work:
 
     source = _Source(settings)
     rows, test = source.split(settings["seed"])
-    flow = tff.make(settings["flow"], event_size=test.shape[1], seed=settings["seed"], **settings["options"])
+    context_size = 0 if test.context is None else test.context.shape[1]
+    sizes = {"event_size": test.x.shape[1], "seed": settings["seed"]}
+    sizes |= {"context_size": context_size} if context_size else {}
+    flow = tff.make(settings["flow"], **sizes, **settings["options"])
     patience = FILE_PATIENCE if settings["patience"] is None and source.law is None else settings["patience"]
     given = {name: settings[name] for name in ("epochs", "batch_size", "learning_rate", "steps_per_epoch", "seed")}
-    return _Work(
-        flow,
-        lambda **more: tff.fit(flow, source.law or rows, patience=patience, **given, **more),
-        lambda: _summary(tff.plots.log_prob_of(flow, test), source.law and source.law.entropy),
-        source.facts(),
-    )
+
+    def train(**more: Any) -> Any:
+        if source.law:
+            return tff.fit(flow, source.law, patience=patience, **given, **more)
+        flow.columns, flow.context_columns = rows.columns, rows.context_columns
+        return tff.fit(flow, rows.x, context=rows.context, patience=patience, **given, **more)
+
+    def measure() -> dict[str, Any]:
+        return _scores(flow, test, source.law and source.law.entropy).metrics
+
+    return _Work(flow, train, measure, source.facts())
 
 
 def _distillation(settings: dict[str, Any]) -> _Work:
@@ -375,17 +467,23 @@ def _distillation(settings: dict[str, Any]) -> _Work:
 
     teacher = Run.open(settings["teacher"])
     expert, seed = teacher.flow, settings["seed"]
-    student = tff.make(settings["flow"], event_size=expert.event_size, seed=seed, **settings["options"])
+    sizes = {"event_size": expert.event_size, "seed": seed}
+    context = None
+    if expert.context_size:
+        sizes["context_size"], context = expert.context_size, teacher.context()
+    student = tff.make(settings["flow"], **sizes, **settings["options"])
+    student.columns, student.context_columns = expert.columns, expert.context_columns
     given = {name: settings[name] for name in ("epochs", "batch_size", "learning_rate", "steps_per_epoch", "seed")}
 
     def measure() -> dict[str, Any]:
-        x, log_prob = student.sample_and_log_prob(TEST_ROWS, seed=seed + 1)
-        difference = log_prob.numpy() - tff.plots.log_prob_of(expert, x.numpy())
+        seen = None if context is None else context[:TEST_ROWS]
+        x, log_prob = student.sample_and_log_prob(TEST_ROWS if seen is None else (), seed=seed + 1, context=seen)
+        difference = log_prob.numpy() - tff.plots.log_prob_of(expert, x.numpy(), context=seen)
         error = float(difference.std(ddof=1) / len(difference) ** 0.5)
         return {"rows": len(difference), "kl": float(difference.mean()), "standard_error": error}
 
     data = teacher.config.get("data", {}) | {"teacher": settings["teacher"]}
-    return _Work(student, lambda **more: tff.distill(expert, student, **given, **more), measure, data)
+    return _Work(student, lambda **more: tff.distill(expert, student, context=context, **given, **more), measure, data)
 
 
 _WORK = {"train": _training, "distill": _distillation}
@@ -456,6 +554,13 @@ def _device(name: str | None) -> Iterator[None]:
         yield
 
 
+def _scores(flow: "Flow", rows: _Rows, entropy: float | None) -> Scores:
+    from tfp_flows import plots
+
+    log_prob = plots.log_prob_of(flow, rows.x, context=rows.context)
+    return Scores(log_prob, _summary(log_prob, entropy))
+
+
 def _summary(log_prob: "np.ndarray", entropy: float | None) -> dict[str, Any]:
     """NLL with its standard error, and the gap where the entropy is known."""
     import numpy as np
@@ -470,23 +575,23 @@ def _summary(log_prob: "np.ndarray", entropy: float | None) -> dict[str, Any]:
 
 
 def _figures(
-    flow: "Flow", law: "Dataset | None", rows: "np.ndarray", history: dict[str, list[float]], film: bool
+    flow: "Flow", law: "Dataset | None", rows: _Rows, history: dict[str, list[float]], film: bool
 ) -> dict[str, Callable[[Path], Any]]:
     """For the name of each figure that makes sense, what draws it into a file."""
     from tfp_flows import plots
 
     limits = law.limits if law else None
-    stills = {"samples": lambda: plots.samples(flow, rows, limits=limits)}
-    if flow.event_size == 2:
-        stills["density"] = lambda: plots.density(flow, limits=limits or plots.limits_of(rows))
-        stills["grid"] = lambda: plots.grid_warp(flow, limits=limits)
-    if law and flow.event_size == 2:
-        stills["gap"] = lambda: plots.gap_map(flow, law)
-    if flow.event_size > 1:
-        stills["layers"] = lambda: plots.layers(flow, limits=limits)
+    stills = {"samples": lambda: plots.samples(flow, rows.x, context=rows.context, limits=limits)}
     if history.get("nll") or history.get("kl"):
         stills["loss"] = lambda: plots.loss_curve(history, entropy=law.entropy if law else None)
+    if flow.context_size == 0 and flow.event_size == 2:
+        stills["density"] = lambda: plots.density(flow, limits=limits or plots.limits_of(rows.x))
+        stills["grid"] = lambda: plots.grid_warp(flow, limits=limits)
+        if law:
+            stills["gap"] = lambda: plots.gap_map(flow, law)
+    if flow.context_size == 0 and flow.event_size > 1:
+        stills["layers"] = lambda: plots.layers(flow, limits=limits)
     figures = {f"{name}.png": lambda path, make=make: make().savefig(path, dpi=150) for name, make in stills.items()}
-    if film and flow.event_size > 1:
+    if film and flow.context_size == 0 and flow.event_size > 1:
         figures["flow.gif"] = lambda path: plots.animate_flow(flow, path, force=True)
     return figures

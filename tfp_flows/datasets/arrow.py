@@ -9,7 +9,7 @@ import numpy as np
 
 from tfp_flows.datasets.refusals import of_others
 from tfp_flows.datasets.text import chosen_columns
-from tfp_flows.errors import InputError, argument
+from tfp_flows.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,7 +64,7 @@ def _array(column: "pa.ChunkedArray", title: str, name: str) -> np.ndarray:
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         raise InputError(
             f"{name}: column {title!r} has type {str(kind)[:60]}; expected real numbers, or choose what "
-            f"to read with {argument('columns')}."
+            f"to read with columns."
         )
     if column.null_count and not pa.types.is_floating(kind):
         return np.array(column.to_pylist(), dtype=object)  # whole numbers stay whole until they are checked

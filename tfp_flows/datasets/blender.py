@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfp_flows.errors import InputError, argument
+from tfp_flows.errors import InputError
 from tfp_flows.signals import ending_on_sigterm
 
 __all__ = ["PointCloud", "blender_folder", "load_points", "make_points"]
@@ -159,7 +159,7 @@ def _command(blender: PathLike | None) -> list[str]:
     if program is None and blender is None:
         raise InputError(
             "there is neither bpy in this Python nor a blender on PATH: pip install 'bpy>=4.2,<4.3' (Python 3.11), "
-            f"or apt install blender, or give the path of one with {argument('blender')}"
+            "or apt install blender, or give the path of one with blender"
         )
     if program is None:
         raise InputError(f"blender {str(blender)!r} is no program: give a blender, or a Python that has bpy")

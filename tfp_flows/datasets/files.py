@@ -17,7 +17,7 @@ from tfp_flows.datasets.arrow import read_arrow, write_arrow
 from tfp_flows.datasets.refusals import of_others, plural, some_of
 from tfp_flows.datasets.table import Table, as_rows, as_table, matched, table_of
 from tfp_flows.datasets.text import chosen_columns, is_header, like_a_number, read_text
-from tfp_flows.errors import InputError, argument
+from tfp_flows.errors import InputError
 
 __all__ = ["read_rows", "read_table", "write_rows"]
 
@@ -193,7 +193,7 @@ def _read_file(path: Path, columns: Sequence[str | int] | None, key: str | None)
         raise InputError(f"{path} is missing; expected a file to read.")
     name, suffix = str(path), _suffix(path)
     if key is not None and suffix != ".npz":
-        raise InputError(f"{argument('key')} is {key!r}, but {path} is no .npz file; leave it out.")
+        raise InputError(f"key is {key!r}, but {path} is no .npz file; leave it out.")
     try:
         if suffix in (".npy", ".npz"):
             return _read_arrays(path, columns, key)
@@ -269,7 +269,7 @@ def _member(archive: zipfile.ZipFile, key: str | None, path: Path) -> str:
     if key is None and ("points" in names or set(names) == {"rows", "columns"}):
         return "points" if "points" in names else "rows"
     if key is None and len(names) > 1:
-        raise InputError(f"{path} holds {len(names)} arrays, {some_of(names)}; choose one with {argument('key')}.")
+        raise InputError(f"{path} holds {len(names)} arrays, {some_of(names)}; choose one with key.")
     if key is not None and key not in names:
         raise InputError(f"{path} holds no array {key!r}; it holds: {some_of(names)}.")
     return names[0] if key is None else key

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfp_flows.datasets.refusals import refuse_cell, refuse_inexact, refuse_missing, refuse_width, some_of
-from tfp_flows.errors import InputError, argument
+from tfp_flows.errors import InputError
 
 __all__ = ["chosen_columns", "is_header", "like_a_number", "number", "read_text"]
 
@@ -59,7 +59,7 @@ def read_text(
         nameless = layout.header.index("") + 1
         raise InputError(
             f"{name}: column {nameless} has no name in the header{', as pandas writes an index' * (nameless == 1)}; "
-            f"choose what to read with {argument('columns')}, or write the file without it."
+            f"choose what to read with columns, or write the file without it."
         )
     chosen = chosen_columns(columns, layout.header, layout.width, name)
     rows = _read_fast(data, layout, chosen)
@@ -91,7 +91,7 @@ def chosen_columns(columns: Sequence[str | int] | None, header: Sequence[str] | 
     if columns is None:
         return list(range(width))
     if isinstance(columns, str) or not isinstance(columns, Sequence) or not len(columns):
-        raise InputError(f"{argument('columns')} is {columns!r}; expected a list of names or numbers.")
+        raise InputError(f"columns is {columns!r}; expected a list of names or numbers.")
     return [_position(column, header, width, name) for column in columns]
 
 

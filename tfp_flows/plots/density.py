@@ -16,19 +16,23 @@ __all__ = ["density", "gap_map", "integral", "log_prob_of"]
 CHUNK = 5_000  # rows that a density is evaluated at together
 
 
-def log_prob_of(flow: Flow, x: np.ndarray) -> np.ndarray:
-    """`flow.log_prob(x)` of many rows `[N, D]`, piece by piece, as an array `[N]`."""
-    rows = x.astype(flow.dtype.as_numpy_dtype)
-    size = min(CHUNK, len(rows))
-    log_prob = _compiled(flow, len(rows) >= 10 * CHUNK)  # XLA pays for its compile time on a whole grid, and only there
-    pieces = np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % size, axis=0)]).reshape(-1, size, rows.shape[1])
-    return np.concatenate([log_prob(tf.constant(piece)).numpy() for piece in pieces])[: len(rows)]
+def log_prob_of(flow: Flow, x: np.ndarray, context: np.ndarray | None = None) -> np.ndarray:
+    """`flow.log_prob(x, context=context)` of many rows `[N, D]`, piece by piece, as an array `[N]`."""
+    x = x.astype(np.promote_types(x.dtype, flow.dtype.as_numpy_dtype))  # float64 keeps its digits
+    tables = [x] if context is None else [x, context]
+    size = min(CHUNK, len(x))
+    log_prob = _compiled(flow, len(x) >= 10 * CHUNK)  # XLA pays for its compile time on a whole grid, and only there
+    pieces = [
+        np.concatenate([t, np.repeat(t[-1:], -len(t) % size, axis=0)]).reshape(-1, size, t.shape[1]) for t in tables
+    ]
+    found = [log_prob(*map(tf.constant, piece)).numpy() for piece in zip(*pieces, strict=True)]
+    return np.concatenate(found)[: len(x)]
 
 
 @functools.lru_cache(maxsize=2)
 def _compiled(flow: Flow, jit_compile: bool) -> tf.types.experimental.PolymorphicFunction:
     """The flow's `log_prob`, compiled: kept for the last flow, whose figures all need it."""
-    return tf.function(lambda x: flow.log_prob(x), jit_compile=jit_compile)
+    return tf.function(lambda x, context=None: flow.log_prob(x, context=context), jit_compile=jit_compile)
 
 
 def integral(flow: Flow, limits: Limits, resolution: int = 500) -> float:

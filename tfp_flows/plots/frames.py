@@ -6,6 +6,8 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from tfp_flows.flow import Flow
+
 __all__ = [
     "DATA",
     "FLOOR",
@@ -14,6 +16,7 @@ __all__ = [
     "aspect_of",
     "colour_bar",
     "height_of",
+    "label_axes",
     "limits_of",
     "panels",
     "quadrant_colours",
@@ -54,6 +57,14 @@ def panels(count: int, *, limits: Limits | None, bar: bool = False) -> tuple[Fig
         if limits:
             axis.set(xlim=limits[0], ylim=limits[1], aspect=aspect_of(limits))
     return figure, axes
+
+
+def label_axes(axes: list[Axes], flow: Flow) -> None:
+    """Names the axes after the flow's first two columns, where their names are known."""
+    for axis in axes if flow.columns else ():
+        axis.set_xlabel(flow.columns[0])
+        if flow.event_size > 1:
+            axis.set_ylabel(flow.columns[1])
 
 
 def colour_bar(image: AxesImage, axis: Axes, limits: Limits, label: str) -> None:

@@ -4,17 +4,20 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tfp_flows.flow import Flow
-from tfp_flows.plots.frames import DATA, MODEL, Limits, limits_of, panels, scatter
+from tfp_flows.plots.frames import DATA, MODEL, Limits, label_axes, limits_of, panels, scatter
 
 __all__ = ["samples"]
 
 
-def samples(flow: Flow, x: np.ndarray, *, limits: Limits | None = None, seed: int = 0) -> Figure:
+def samples(
+    flow: Flow, x: np.ndarray, *, context: np.ndarray | None = None, limits: Limits | None = None, seed: int = 0
+) -> Figure:
     """Rows of data beside as many samples of the flow: scatter plots of the first two columns, histograms for D = 1.
 
     Args:
-      flow: a flow without context.
+      flow: the flow; if it knows the names of its columns, the axes are labelled with them.
       x: rows `[N, D]`; of the order of 10,000 look best.
+      context: that of each row, `[N, C]`: a sample is drawn for each.
       limits: the frame of both panels; by default that of the data.
       seed: of the samples.
 
@@ -23,7 +26,8 @@ def samples(flow: Flow, x: np.ndarray, *, limits: Limits | None = None, seed: in
     >>> tff.plots.samples(flow, tff.datasets.banana().sample(100, seed=0))
     <Figure size ... with 2 Axes>
     """
-    drawn = flow.sample(len(x), seed=seed).numpy()
+    shape = len(x) if context is None else ()
+    drawn = flow.sample(shape, seed=seed, context=context).numpy()
     if flow.event_size == 1:
         figure, axes = panels(2, limits=None)
         edges = np.linspace(x.min(), x.max(), 81)
@@ -33,6 +37,7 @@ def samples(flow: Flow, x: np.ndarray, *, limits: Limits | None = None, seed: in
         figure, axes = panels(2, limits=limits or limits_of(x))
         for axis, rows, colour in ((axes[0], x, DATA), (axes[1], drawn, MODEL)):
             scatter(axis, rows, colour)
+    label_axes(axes, flow)
     axes[0].set_title(f"{len(x):,} rows of data")
     axes[1].set_title(f"{len(x):,} samples of {flow.name}")
     return figure
