@@ -70,7 +70,7 @@ def test_a_column_without_a_density_is_one_line_on_stderr(table, tmp_path, capsy
     frame = pandas.read_csv(table).assign(id=np.arange(400))
     frame.to_csv(tmp_path / "ids.csv", index=False)
     words = ["train", "--flow", "nice", "--data", tmp_path / "ids.csv", "--out", tmp_path / "run", *FAST]
-    status, out, said = run(capsys, *words)
+    status, _, said = run(capsys, *words)
     assert status == 0
     assert "400 rows of 4 columns" in said
     (line,) = [line for line in said.splitlines() if "density" in line]

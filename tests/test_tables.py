@@ -349,7 +349,7 @@ def test_columns_are_matched_by_name_or_refused():
 def test_sentences_speak_of_arguments():
     """What the command makes of them: tests/test_cli.py."""
     np.savez("a.npz", train=ROWS, test=ROWS)
-    with pytest.raises(InputError, match="a.npz holds 2 arrays, train, test; choose one with key."):
+    with pytest.raises(InputError, match=r"a.npz holds 2 arrays, train, test; choose one with key\."):
         read_table("a.npz")
     with pytest.raises(InputError, match="exists; choose another name, or force=True"), atomic_path("a.npz"):
         pass

@@ -136,9 +136,7 @@ def train(
         int | None,
         typer.Option(help="Rounds of training at most; 45 for splines, which take longer, 200 for maf, else 120."),
     ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help="Rows of a step; a twentieth of the rows by default, from 32 to 500.")
-    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows of a step; up to 500, by their number.")] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="Of Adam, at the start of a cosine decay; 0.005 for splines, else 0.01.")
     ] = None,
@@ -220,16 +218,20 @@ def sample(
     run: Folder,
     out: Annotated[str, typer.Option(help=f"{Table} to write; - for CSV on stdout.")],
     n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many rows.")] = 1000,
+    context: Annotated[
+        str | None,
+        typer.Option(help="File of contexts, for a flow that has some: a row is drawn for each of its rows."),
+    ] = None,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
-    """Draw rows from a trained flow."""
+    """Draw rows from a trained flow; with a context, each has it beside it."""
     from tfp_flows.runs import Run
 
-    flow = Run.open(run).flow
+    drawn = Run.open(run).sample(n, context=context, seed=seed)
     with _writable(out) as path:
-        _write(path, flow.sample(n, seed=seed).numpy(), header=flow.columns, force=force)
-    status.print(f"{n:,} rows {'on stdout' if out == '-' else f'in {out}'}")
+        _write(path, drawn.rows, header=drawn.columns, force=force)
+    status.print(f"{len(drawn):,} rows {'on stdout' if out == '-' else f'in {out}'}")
 
 
 @app.command()

@@ -264,6 +264,29 @@ class Run:
         rows = source.read().matched(flow, drop_extra=drop_extra)
         return _scores(flow, rows, source.law and source.law.entropy)
 
+    def sample(self, n: int = 1000, *, context: str | os.PathLike | None = None, seed: int = 0) -> "Table":
+        """Rows of the flow, with the names of its columns; with a file of contexts one for each, beside its context."""
+        import numpy as np
+
+        from tfp_flows import datasets
+
+        flow = self.flow
+        if context is None and flow.context_size:
+            names = f", {', '.join(flow.context_columns)}" if flow.context_columns else ""
+            raise InputError(
+                f"context must be a file of {flow.context_size} columns{names}, as the flow is conditional."
+            )
+        if context is None:
+            return datasets.Table(flow.sample(n, seed=seed).numpy(), flow.columns and tuple(flow.columns), "samples")
+        if not flow.context_size:
+            raise InputError(f"context was given, but {self.folder} has a flow without: leave context out.")
+        given = datasets.matched(
+            datasets.read_table(context), flow.context_columns, event_size=flow.context_size, drop_extra=True
+        )
+        rows = np.concatenate([flow.sample(seed=seed, context=given).numpy(), given], axis=1)
+        named = flow.columns and flow.context_columns
+        return datasets.Table(rows, (*flow.columns, *flow.context_columns) if named else None, "samples")
+
     def context(self) -> "np.ndarray | None":
         """The context of the rows that a conditional flow was trained on, `[N, C]`; None for another."""
         flow = self.flow
