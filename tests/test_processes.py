@@ -57,19 +57,42 @@ import tfp_flows as tff
 cpu, = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-x = tff.datasets.gaussian().sample(400, seed=0)
-with strategy.scope():
-    flow = tff.real_nvp(event_size=2, num_layers=2, hidden_units=(8,), batch_norm=True, seed=0)
 assert strategy.num_replicas_in_sync == 2
+x = tff.datasets.gaussian().sample(400, seed=0)
+weight = np.linspace(0.0, 2.0, 400).astype("float32")
+
+def build(**options):
+    return tff.real_nvp(event_size=2, num_layers=2, hidden_units=(8,), seed=0, **options)
+
+with strategy.scope():
+    flow = build()
 history = tff.fit(flow, x, strategy=strategy, epochs=3, batch_size=40, verbose=False).history
 assert history["nll"][-1] < history["nll"][0], history
-alone = tff.real_nvp(event_size=2, num_layers=2, hidden_units=(8,), seed=0)
-try:
-    tff.fit(alone, x, strategy=strategy, epochs=1, verbose=False)
-except tff.InputError as error:
-    assert "strategy.scope()" in str(error)
-else:
-    raise SystemExit("a flow built outside the strategy was trained")
+
+# A step of SGD is that of one device on the same batch, weights and all.
+def after_a_step(flow):
+    model = tff.FlowModel(flow)
+    model.compile(tf.keras.optimizers.SGD(0.1), jit_compile=False)
+    data = tf.data.Dataset.from_tensor_slices((x[:, :], x[:, :0], weight)).batch(100)
+    model.fit(data, epochs=1, verbose=0)
+    return np.concatenate([v.numpy().ravel() for v in flow.trainable_variables])
+
+with strategy.scope():
+    together = after_a_step(build())
+np.testing.assert_allclose(together, after_a_step(build()), atol=1e-6)
+
+for options, words in (({"batch_norm": True}, "batch_norm=False"), ({}, "strategy.scope()")):
+    if options:
+        with strategy.scope():
+            refused = build(**options)
+    else:
+        refused = build()
+    try:
+        tff.fit(refused, x, strategy=strategy, epochs=1, verbose=False)
+    except tff.InputError as error:
+        assert words in str(error), error
+    else:
+        raise SystemExit(f"not refused: {words}")
 with tf.device("CPU:1"):
     placed = tff.nice(event_size=2, num_layers=2, hidden_units=(8,), seed=0)
     tff.fit(placed, x, epochs=1, verbose=False)

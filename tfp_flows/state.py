@@ -33,7 +33,7 @@ from tfp_flows.atomic import atomic_path
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import at_most, make_again, recipe_of
 
-__all__ = ["State", "make_from", "put_into", "read_json", "read_state", "restored", "save_state", "update_json"]
+__all__ = ["State", "make_from", "put_into", "read_json", "read_state", "restored", "save_state"]
 
 FORMAT = 1
 FILE, HEADER = "flow.npz", "flow.json"
@@ -188,14 +188,20 @@ def _read_file(path: Path) -> State:
 def _check_header(header: dict, origin: str) -> None:
     version = header.get("format")
     if isinstance(version, int) and version > FORMAT:
-        wrote = (header.get("versions") or {}).get("tfp_flows", "a later version")
+        versions = header.get("versions")
+        wrote = versions.get("tfp_flows") if isinstance(versions, dict) else "of a later version"
         raise InputError(
             f"{origin} has format {version}, of tfp_flows {wrote}; this is tfp_flows {tfp_flows.__version__}, "
             f"which reads formats up to {FORMAT}."
         )
     missing = {"format", "recipe", "columns", "context_columns", "versions", "sha256"} - set(header)
-    if version != FORMAT or missing or not isinstance(header["recipe"], dict | None):
+    named = not missing and all(_are_names(header[key]) for key in ("columns", "context_columns"))
+    if version != FORMAT or not named or not isinstance(header["recipe"], dict | None):
         raise InputError(f"{origin}, {HEADER} is no header of format {FORMAT}; expected a file that flow.save wrote.")
+
+
+def _are_names(columns: Any) -> bool:
+    return columns is None or (isinstance(columns, list) and all(isinstance(name, str) for name in columns))
 
 
 @contextlib.contextmanager
@@ -280,14 +286,6 @@ def read_json(path: Path) -> dict[str, Any]:
         raise InputError(f"{path.parent} holds no run: {path.name} is missing.") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def update_json(path: Path, **entries: Any) -> None:
-    """Sets entries of a JSON object on disk, whole or not at all."""
-    known = read_json(path) if path.exists() else {}
-    # default: TensorFlow wraps the dictionaries of a module; from Python 3.13 on, json does not know them as such
-    with atomic_path(path, force=True) as scratch:
-        scratch.write_text(json.dumps(known | entries, indent=2, default=dict) + "\n", encoding="utf-8")
 
 
 def _parsed(text: bytes, origin: str) -> dict[str, Any]:

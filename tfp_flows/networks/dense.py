@@ -14,6 +14,7 @@ __all__ = [
     "Dense",
     "activation_function",
     "check_conditional_input",
+    "check_input",
     "random_generator",
 ]
 
@@ -43,6 +44,12 @@ def check_conditional_input(context_size: int, conditional_input: tf.Tensor | No
     size = 0 if conditional_input is None else conditional_input.shape[-1]
     if size != context_size:
         raise InputError(f"conditional_input must have {context_size} columns, as context_size says; got {size}.")
+
+
+def check_input(size: int, x: tf.Tensor) -> None:
+    """Raises `InputError` for rows that a network was not built for."""
+    if x.shape[-1] not in (None, size):
+        raise InputError(f"x must have {size} columns, as the network was built for; got shape {x.shape}.")
 
 
 def random_generator(seed: int | None) -> np.random.Generator:

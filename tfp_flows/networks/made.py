@@ -13,6 +13,7 @@ from tfp_flows.networks.dense import (
     Dense,
     activation_function,
     check_conditional_input,
+    check_input,
     random_generator,
 )
 from tfp_flows.recipe import Recorded, spend
@@ -112,6 +113,7 @@ class MADE(Recorded, tf.Module):
         """`x [..., D]`, `conditional_input [..., C]` -> `[..., D, params]`."""
         check_conditional_input(self.context_size, conditional_input)
         h = tf.convert_to_tensor(x)
+        check_input(self.event_size, h)
         for i, layer in enumerate(self._layers):
             h = layer(self._activation(h) if i else h)
             if self._context_layers:

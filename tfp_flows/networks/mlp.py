@@ -10,6 +10,7 @@ from tfp_flows.networks.dense import (
     Dense,
     activation_function,
     check_conditional_input,
+    check_input,
     random_generator,
 )
 from tfp_flows.recipe import Recorded, spend
@@ -69,7 +70,12 @@ class MLP(Recorded, tf.Module):
         check_sizes(input_size=input_size, output_size=output_size, params=params, context_size=context_size)
         check_hidden_units(hidden_units)
         rng = random_generator(seed)
-        self.output_size, self.params, self.context_size = output_size, params, context_size
+        self.input_size, self.output_size, self.params, self.context_size = (
+            input_size,
+            output_size,
+            params,
+            context_size,
+        )
         self._activation = activation_function(activation)
         sizes = [input_size, *hidden_units, output_size * params]
         spend(context_size * sizes[1] + sum(n * m for n, m in itertools.pairwise(sizes)))
@@ -86,6 +92,7 @@ class MLP(Recorded, tf.Module):
         """`x [..., N]`, `conditional_input [..., C]` -> `[..., M, params]`."""
         check_conditional_input(self.context_size, conditional_input)
         h = tf.convert_to_tensor(x)
+        check_input(self.input_size, h)
         for i, layer in enumerate(self._layers):
             h = layer(self._activation(h) if i else h)
             if i == 0 and self._context_layer:

@@ -17,7 +17,7 @@ from tfp_flows.training.callbacks import values_of
 from tfp_flows.training.checkpoint import as_plan
 from tfp_flows.training.history import History
 from tfp_flows.training.loop import adam, check_schedule, run, uses_xla
-from tfp_flows.training.model import FlowModel
+from tfp_flows.training.model import FlowModel, check_whole_batches
 from tfp_flows.training.rows import Rows, Source, as_source, batches_of, check_rows, identity_of, steps_at_once
 
 __all__ = ["fit"]
@@ -252,6 +252,8 @@ def _warn_of_statistics(flow: Flow, rows: Rows) -> None:
 def _check_strategy(flow: Flow, strategy: tf.distribute.Strategy | None) -> None:
     if strategy and not all(strategy.extended.variable_created_in_scope(v) for v in flow.trainable_variables):
         raise InputError(f"{flow.name} was not built under strategy.scope(): its variables live on one device only.")
+    if strategy and strategy.num_replicas_in_sync > 1:
+        check_whole_batches(flow, strategy.num_replicas_in_sync)
 
 
 def _warn_if_sequential(flow: Flow) -> None:

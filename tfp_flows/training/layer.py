@@ -1,6 +1,6 @@
 """FlowLayer: a flow as a Keras layer, of whichever Keras TensorFlow has, for models of the user's own."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -43,6 +43,11 @@ class FlowLayer(tf.keras.layers.Layer):
         self.flow = flow
         self.adopted = _adopted(flow.variables)
         self.built = True  # all the variables of a flow exist from the start
+
+    if TYPE_CHECKING:  # Keras' own signature says nothing of what a layer takes
+
+        def __call__(self, x: Any, context: Any = None, training: bool = False) -> tf.Tensor:  # noqa: D102
+            ...
 
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """Log-probability of rows `x [..., D]`, `[...]`, nats."""

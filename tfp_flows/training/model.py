@@ -10,7 +10,7 @@ from tfp_flows.flow import Flow
 from tfp_flows.recipe import make_again, recipe_of
 from tfp_flows.training.layer import FlowLayer
 
-__all__ = ["FlowModel", "TrainedFlow"]
+__all__ = ["FlowModel", "TrainedFlow", "check_whole_batches"]
 
 
 class TrainedFlow(tf.keras.Model):
@@ -53,8 +53,9 @@ class TrainedFlow(tf.keras.Model):
           InputError: for a loss, metrics or weights of them, which would not be used.
         """
         for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
-            if options.get(name) is not None:
+            if options.get(name):
                 raise InputError(f"{name} cannot be chosen: {self.name} minimises {self.loss_name}; leave {name} out.")
+        options = {"weighted_metrics": [], **options}  # without, tf_keras warns that weights do not count
         try:
             super().compile(optimizer=optimizer, **options)
         except TypeError as error:
@@ -94,7 +95,8 @@ class TrainedFlow(tf.keras.Model):
         return self._report(_weighted_sum(losses, weights), weights)
 
     def _step(self, data: Any) -> dict[str, tf.Tensor]:
-        self._check_devices()
+        if _devices() > 1:
+            check_whole_batches(self.flow, _devices())
         variables = self.trainable_variables
         with tf.GradientTape() as tape:
             losses, weights = self.losses_of(data, training=True)
@@ -110,13 +112,6 @@ class TrainedFlow(tf.keras.Model):
         weight = tf.reduce_sum(weights)
         self.mean.update_state(tf.math.divide_no_nan(total, weight), sample_weight=weight)
         return self.logs()
-
-    def _check_devices(self) -> None:
-        if _devices() > 1 and any(isinstance(layer, BatchNorm) for layer in self.flow.layers):
-            raise InputError(
-                f"batch norm takes its statistics from a whole batch, which a strategy cuts into {_devices()}: build "
-                "the flow with batch_norm=False."
-            )
 
 
 @tf.keras.utils.register_keras_serializable("tfp_flows")
@@ -225,6 +220,15 @@ class _Gap(tf.keras.metrics.Metric):
     def result(self) -> tf.Tensor:
         """Nats."""
         return self._mean_loss.result() - self._entropy
+
+
+def check_whole_batches(flow: Flow, devices: int) -> None:
+    """Raises `InputError` for a flow that needs a batch whole, where several devices share it."""
+    if any(isinstance(layer, BatchNorm) for layer in flow.layers):
+        raise InputError(
+            f"batch norm takes its statistics from a whole batch, which a strategy cuts into {devices}: build the flow "
+            "with batch_norm=False."
+        )
 
 
 def _unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:

@@ -15,7 +15,7 @@ from tfp_flows.flow import Flow
 __all__ = ["Rows", "Source", "as_source", "batches_of", "identity_of", "steps_at_once", "untuned"]
 
 LARGEST_BATCH = 500
-SMALLEST_BATCH = 32  # and a twentieth of the rows in between: benchmarks/batch_size.py
+SMALLEST_BATCH = 32  # and a twentieth of the rows in between: benchmarks/tables_of_users.py
 FRESH_STEPS = 100  # steps of an "epoch" where rows are drawn afresh and never end
 MOST_AT_ONCE = 25  # steps between two looks of Keras, its callbacks and Ctrl-C
 STATISTICS_ROWS = 100_000  # rows of an endless or large stream that statistics are computed from
