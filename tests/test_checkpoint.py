@@ -253,7 +253,7 @@ def test_no_pass_or_draw_needs_the_ones_before():
     """Batches are a function of the seed and of their number."""
     from tfp_flows.training.rows import as_source
 
-    options = {"event_size": 2, "dtype": "float32", "batch_size": 8, "validation_split": 0.1, "seed": 0}
+    options = {"flow": tff.mlp(2, seed=0), "batch_size": 8, "validation_split": 0.1, "seed": 0}
     for x, steps in ((ROWS, None), (ROWS, 7), (tff.datasets.banana(), 20)):
         for in_blocks in (True, False):
             source = as_source(x, None, None, steps_per_epoch=steps, in_blocks=in_blocks, **options)
@@ -269,7 +269,7 @@ def test_our_pipelines_start_no_search_for_settings():
     """The iterator's destructor would wait for its thread, up to 19 s after the last epoch."""
     from tfp_flows.training.rows import as_source, batches_of
 
-    options = {"event_size": 2, "dtype": "float32", "batch_size": 8, "validation_split": 0.1, "seed": 0}
+    options = {"flow": tff.mlp(2, seed=0), "batch_size": 8, "validation_split": 0.1, "seed": 0}
     for x in (ROWS, tff.datasets.banana()):
         source = as_source(x, None, None, steps_per_epoch=10, in_blocks=True, **options)
         for dataset in (source.batches(0), batches_of(source.validation, 100)):

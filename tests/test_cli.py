@@ -56,7 +56,7 @@ def trained(tmp_path_factory):
 def test_train_leaves_a_run_folder(trained):
     assert {p.name for p in trained.iterdir()} == {
         "config.json",
-        "weights.npz",
+        "flow.npz",
         "metrics.json",
         "history.csv",
         "figures",

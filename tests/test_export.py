@@ -52,15 +52,16 @@ def test_plain_tensorflow_loads_what_is_exported(name, options, tmp_path, rng):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     found = np.load(tmp_path / "saved" / "found.npz")
-    log_prob = tf.function(flow.log_prob)(x, **kwargs).numpy()  # eagerly, the last bits are other ones
+    graph = {name: tf.function(getattr(flow, name)) for name in ("log_prob", "encode", "decode", "sample")}
+    log_prob = graph["log_prob"](x, **kwargs).numpy()  # eagerly, the last bits are other ones
     for key, expected in {
         "log_prob": log_prob,
         "wide": log_prob,
         "few": log_prob[:2],
         "signature": log_prob,
-        "encode": flow.encode(x, **kwargs),
-        "decode": flow.decode(u, **kwargs),
-        "sample": flow.sample(() if kwargs else 5, seed=7, **kwargs),
+        "encode": graph["encode"](x, **kwargs),
+        "decode": graph["decode"](u, **kwargs),
+        "sample": graph["sample"](() if kwargs else 5, seed=7, **kwargs),
     }.items():
         np.testing.assert_allclose(found[key], expected, rtol=1e-6, atol=1e-6, err_msg=key)
 

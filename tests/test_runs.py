@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import tfp_flows as tff
-from tfp_flows.run_folder import COMMIT, LOCK, RunFolder, read_history, write_history, write_json
+from tfp_flows.json_files import write_json
+from tfp_flows.run_folder import COMMIT, LOCK, RunFolder, read_history, write_history
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"flow": "mlp", "options": {"num_layers": 1}, "data": "gaussian", "steps_per_epoch": 50, "verbose": False}
@@ -160,7 +161,18 @@ def test_a_run_knows_all_that_is_needed_to_repeat_it(trained, tmp_path):
     assert {p.name for p in trained.folder.iterdir()} >= {"config.json", "history.csv", "metrics.json"}
     assert not (trained.folder / "training").exists()
     assert set(trained.settings) == {
-        *("flow", "options", "data", "columns", "key", "epochs", "batch_size", "learning_rate", "patience"),
+        *(
+            "flow",
+            "options",
+            "data",
+            "columns",
+            "context_columns",
+            "key",
+            "epochs",
+            "batch_size",
+            "learning_rate",
+            "patience",
+        ),
         *("steps_per_epoch", "device", "seed"),
     }
     again = tff.Run.train(tmp_path / "again", **trained.settings, verbose=False)

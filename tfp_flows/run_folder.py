@@ -21,7 +21,7 @@ from typing import Any
 from tfp_flows.atomic import atomic_path
 from tfp_flows.errors import InputError
 
-__all__ = ["RunFolder", "read_history", "read_json", "write_history", "write_json"]
+__all__ = ["RunFolder", "read_history", "write_history"]
 
 LOCK, TRAINING, STAGED, COMMIT, DROPPED = ".lock", "training", ".staged", ".commit", ".dropped"
 _LEFT_OVER = re.compile(r"\.[0-9a-f]{32}(\.\w+)?")  # of atomic_path, in a process that was killed
@@ -227,26 +227,6 @@ def _start_of(pid: int) -> str | None:
     except OSError:
         return None
     return None if state == "Z" else f"{boot} {numbers[18]}"
-
-
-def write_json(path: Path, facts: dict[str, Any]) -> None:
-    """Writes a JSON object, whole or not at all."""
-    # default: TensorFlow wraps the dictionaries of a module; from Python 3.13 on, json does not know them as such
-    with atomic_path(path, force=True) as scratch:
-        scratch.write_text(json.dumps(facts, indent=2, default=dict) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from disk; `InputError` if there is none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path.parent} holds no run: {path.name} is missing.") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read: {str(error)[:100]}.") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path} must hold a JSON object; got {type(found).__name__}.")
-    return found
 
 
 def write_history(path: Path, history: dict[str, Sequence[float]]) -> None:

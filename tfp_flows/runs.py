@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
-from tfp_flows.run_folder import RunFolder, read_history, read_json, write_history, write_json
+from tfp_flows.json_files import read_json, write_json
+from tfp_flows.run_folder import RunFolder, read_history, write_history
 
 if TYPE_CHECKING:
     import numpy as np
@@ -255,11 +256,13 @@ class Run:
         seed: int = 0,
     ) -> Scores:
         """Log-probability of the rows of a file, or of 10,000 draws of a known law."""
+        from tfp_flows import datasets
 
         flow = self.flow
         source = _Source(_source_settings(data, columns, key))
         if source.law and not source.is_file:
-            return _scores(flow, _Rows(source.law.sample(TEST_ROWS, seed)), source.law.entropy)
+            rows = datasets.as_rows(source.law.sample(TEST_ROWS, seed), name=source.name, event_size=flow.event_size)
+            return _scores(flow, _Rows(rows), source.law.entropy)
         drop_extra = flow.context_size > 0 or columns is not None  # then the table has more than x, or was chosen from
         rows = source.read().matched(flow, drop_extra=drop_extra)
         return _scores(flow, rows, source.law and source.law.entropy)

@@ -31,9 +31,10 @@ import tfp_flows
 from tfp_flows.arrays import assign_arrays, entries_of, whole_arrays
 from tfp_flows.atomic import atomic_path
 from tfp_flows.errors import InputError
+from tfp_flows.json_files import parsed_json, read_json
 from tfp_flows.recipe import at_most, make_again, recipe_of
 
-__all__ = ["State", "make_from", "put_into", "read_json", "read_state", "restored", "save_state"]
+__all__ = ["State", "make_from", "put_into", "read_state", "restored", "save_state"]
 
 FORMAT = 1
 FILE, HEADER = "flow.npz", "flow.json"
@@ -174,7 +175,7 @@ def _read_file(path: Path) -> State:
     with _open_archive(path) as file:
         if HEADER not in file.namelist():
             raise InputError(f"{origin} holds no {HEADER}; expected a file that flow.save wrote.")
-        header = _parsed(file.read(HEADER), f"{origin}, {HEADER}")
+        header = parsed_json(file.read(HEADER), f"{origin}, {HEADER}")
         _check_header(header, origin)
         names = [name for name in file.namelist() if name != HEADER]
         arrays = {name.removesuffix(".npy"): _read_array(file, name, origin) for name in names}
@@ -273,29 +274,6 @@ def _as_whole_arrays(flow: Any, state: State) -> dict[str, np.ndarray]:
         elif name.startswith("context/"):
             whole[name] = entry.read()
     return whole | arrays
-
-
-# JSON beside it.
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from disk; `InputError` if there is none."""
-    try:
-        return _parsed(path.read_bytes(), str(path))
-    except FileNotFoundError as error:
-        raise InputError(f"{path.parent} holds no run: {path.name} is missing.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-
-
-def _parsed(text: bytes, origin: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text.decode())
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{origin} cannot be read: {_short(error)}.") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{origin} must hold a JSON object; got {type(found).__name__}.")
-    return found
 
 
 def _short(error: BaseException) -> str:

@@ -32,7 +32,12 @@ def log_prob_of(flow: Flow, x: np.ndarray, context: np.ndarray | None = None) ->
 @functools.lru_cache(maxsize=2)
 def _compiled(flow: Flow, jit_compile: bool) -> tf.types.experimental.PolymorphicFunction:
     """The flow's `log_prob`, compiled: kept for the last flow, whose figures all need it."""
-    return tf.function(lambda x, context=None: flow.log_prob(x, context=context), jit_compile=jit_compile)
+
+    # without autograph, which wraps an InputError in an error of its own
+    def log_prob(x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
+        return flow.log_prob(x, context=context)
+
+    return tf.function(log_prob, jit_compile=jit_compile, autograph=False)
 
 
 def integral(flow: Flow, limits: Limits, resolution: int = 500) -> float:

@@ -23,6 +23,7 @@ from tfp_flows.training.rows import Rows, Source, as_source, batches_of, check_r
 __all__ = ["fit"]
 
 VALIDATION_BATCH = 5000
+HALVES_STEPS = 3000  # below, halves of batches take longer to compile than they save: benchmarks/halves.py
 FAR_MEAN, FAR_SPREAD = 1.0, 2.0  # of standardised rows: farther, the statistics are of other rows
 
 
@@ -145,7 +146,8 @@ def fit(
     at_once = 1 if strategy or source.in_blocks else steps_at_once(source.steps)
     with (strategy or tf.distribute.get_strategy()).scope():
         floor = source.entropy if entropy is None else entropy
-        model = FlowModel(flow, entropy=floor, in_blocks=source.in_blocks > 0)
+        halves = total_steps >= HALVES_STEPS
+        model = FlowModel(flow, entropy=floor, in_blocks=source.in_blocks > 0, in_halves=halves)
         model.compile(
             optimizer or adam(learning_rate, schedule, total_steps, clip_norm),
             jit_compile=xla,

@@ -4,7 +4,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_flows.bijectors import BatchNorm
+from tfp_flows.bijectors import BatchNorm, SplineCoupling
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.recipe import make_again, recipe_of
@@ -133,6 +133,8 @@ class FlowModel(TrainedFlow):
       name: of the model.
       in_blocks: whether Keras is given blocks of batches `[steps, B, ...]` to train on, as `tff.fit` does it: each
         block is one call of a compiled loop over its steps.
+      in_halves: whether two cores may work on a half of each batch, where that makes steps shorter: it takes longer to
+        compile.
 
     Raises:
       InputError: if the flow has no variables to train; by `compile`, for a loss or metrics.
@@ -149,9 +151,16 @@ class FlowModel(TrainedFlow):
     """
 
     def __init__(
-        self, flow: Flow, entropy: float | None = None, name: str = "flow_model", *, in_blocks: bool = False
+        self,
+        flow: Flow,
+        entropy: float | None = None,
+        name: str = "flow_model",
+        *,
+        in_blocks: bool = False,
+        in_halves: bool = True,
     ) -> None:
         super().__init__(flow, "nll", name, in_blocks)
+        self._in_halves = in_halves
         self.entropy = entropy
         self.gap = None if entropy is None else _Gap(self.mean, entropy)
 
@@ -193,12 +202,13 @@ class FlowModel(TrainedFlow):
     def _halves(self, x: tf.Tensor, context: tf.Tensor | None) -> list[tuple[tf.Tensor, tf.Tensor | None]]:
         """The batch in two halves, which two cores work on side by side: benchmarks/README.md has what that saves.
 
-        Whole, if its rows share a context, depend on one another or cannot be counted beforehand, and for a GPU.
+        Whole, if its rows share a context, depend on one another or cannot be counted beforehand, for a GPU, and for
+        splines, which keep two cores busy as they are.
         """
         rows = x.shape[0] or 0
         shared = context is not None and context.shape[:-1] != x.shape[:-1]
-        together = any(isinstance(layer, BatchNorm) for layer in self.flow.layers)
-        if rows < 2 or shared or together or tf.config.list_logical_devices("GPU"):
+        together = any(isinstance(layer, (BatchNorm, SplineCoupling)) for layer in self.flow.layers)
+        if not self._in_halves or rows < 2 or shared or together or tf.config.list_logical_devices("GPU"):
             return [(x, context)]
         cuts = (slice(rows // 2), slice(rows // 2, None))
         return [(x[cut], None if context is None else context[cut]) for cut in cuts]
