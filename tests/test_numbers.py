@@ -154,6 +154,14 @@ def test_a_second_fit_looks_at_the_context_too():
         tff.fit(flow, x, context=c + 50.0, epochs=1, **QUICK)
 
 
+def test_a_context_that_is_missing_is_refused_and_nothing_is_touched():
+    flow, x = line(context_size=1), np.random.default_rng(0).normal(size=(100, 1))
+    for missing in ({}, {"context": x, "validation_data": x}):
+        with pytest.raises(tff.InputError, match="context must be rows of 1 columns"):
+            tff.fit(flow, x, epochs=1, **missing, **QUICK)
+    assert flow.is_unstandardized
+
+
 # Columns.
 
 

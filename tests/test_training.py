@@ -345,6 +345,8 @@ def test_a_prime_number_of_steps_makes_equal_blocks_all_the_same():
         ({"x": np.ones([1, 2])}, "row"),
         ({"x": [["a", "b"]] * 3}, "'a'"),
         ({"context": np.zeros([5, 1])}, "context"),
+        ({"context": np.zeros([600, 1])}, "context was given, but nice was built without"),
+        ({"validation_data": (np.zeros([5, 2]), np.zeros([5, 1]))}, "context was given, but nice was built without"),
         ({"sample_weight": np.ones(5)}, "sample_weight must have a row for each of the 600 rows"),
         ({"sample_weight": -np.ones(600)}, "sample_weight must be at least 0"),
         ({"epochs": 0}, "epochs must be an integer of at least 1; got 0"),

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from tfp_flows.datasets import Dataset
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.plots.frames import Limits, aspect_of, colour_bar, panels, wider
+from tfp_flows.plots.frames import Limits, aspect_of, colour_bar, label_axes, panels, wider
 
 __all__ = ["density", "gap_map", "integral", "log_prob_of"]
 
@@ -81,6 +81,7 @@ def density(flow: Flow, *, limits: Limits, resolution: int = 800) -> Figure:
         aspect=aspect_of(limits),
     )
     colour_bar(image, axis, limits, "log p(x), nats")
+    label_axes([axis], flow)
     axis.set_title(f"Density of {flow.name}; its integral over the plane is {total:.2f}")
     return figure
 

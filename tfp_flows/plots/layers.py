@@ -13,6 +13,7 @@ from tfp_flows.plots.frames import (
     Limits,
     aspect_of,
     height_of,
+    label_axes,
     limits_of,
     quadrant_colours,
     scatter,
@@ -56,6 +57,7 @@ def layers(flow: Flow, *, n: int = 4000, limits: Limits | None = None, seed: int
     axis = figure.add_subplot(grid[rows, :])
     scatter(axis, points, colours)
     axis.set(xlim=frame[0], ylim=frame[1], title="data", aspect=aspect_of(frame))
+    label_axes([axis], flow)
     return figure
 
 
@@ -97,6 +99,7 @@ def grid_warp(
     for axis, points, bounds, title in ((axes[0], latent, square, "latent"), (axes[1], warped, frame, "data")):
         axis.add_collection(_coloured_lines(points, latent))
         axis.set(xlim=bounds[0], ylim=bounds[1], aspect=aspect_of(bounds), title=title)
+    label_axes(axes[1:], flow)
     return figure
 
 

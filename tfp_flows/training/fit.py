@@ -136,6 +136,7 @@ def fit(
         checked = check_rows(*(*parts, None, None)[:3], flow)
         source = source._replace(validation=checked, held_out=None)
     _check_strategy(flow, strategy)
+    _check_context(flow, source)
     _warn_of_columns(flow, source)
     start = values_of(flow.variables)
     _prepare(flow, source, start, restandardize)
@@ -222,6 +223,14 @@ def _prepare(flow: Flow, source: Source, start: list[np.ndarray], restandardize:
             raise InputError(f"the log-probability does not depend on {variable.name}: it would never be trained.")
     flow.columns = flow.columns or source.columns
     flow.context_columns = flow.context_columns or source.context_columns
+
+
+def _check_context(flow: Flow, source: Source) -> None:
+    for rows in (source.rows, source.validation or source.rows):
+        if rows.context is None and flow.context_size:
+            raise InputError(f"context must be rows of {flow.context_size} columns, as {flow.name} has a context.")
+        if rows.context is not None and not flow.context_size:
+            raise InputError(f"context was given, but {flow.name} was built without; build it with context_size=….")
 
 
 def _warn_of_columns(flow: Flow, source: Source) -> None:

@@ -291,4 +291,6 @@ def _streamed(batches: tf.data.Dataset, steps: int | None) -> Source:
     if not parts:
         raise InputError("x is a tf.data.Dataset with no batches in it.")
     joined = Rows(*(None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True)))
+    if joined.context is not None and joined.context.shape[-1] == 0:
+        joined = joined._replace(context=None)
     return Source(lambda start=0: batches.repeat().skip(start), steps, joined, None, None)
