@@ -24,8 +24,9 @@ def test_training_under_tf_keras():
     done = run(
         "-c",
         "import pytest, sys, tensorflow as tf; assert tf.keras.Model.__module__.startswith('tf_keras');"
-        "sys.exit(pytest.main(['-n', '0', '-p', 'no:cacheprovider', *sys.argv[1:]]))",
-        *("tests/test_training.py", "tests/test_checkpoint.py", "tests/test_distill.py", "tfp_flows/training"),
+        "sys.exit(pytest.main(['-n', '0', '-p', 'no:cacheprovider', '-m', 'not slow', *sys.argv[1:]]))",
+        *("tests/test_training.py", "tests/test_keras.py", "tests/test_checkpoint.py", "tests/test_distill.py"),
+        "tfp_flows/training",
         TF_USE_LEGACY_KERAS="1",
     )
     assert " passed" in done.stdout

@@ -157,17 +157,19 @@ class _Distillation(TrainedFlow):
 
     def __init__(self, student: Flow, teacher: tfp.distributions.Distribution, batch_size: int) -> None:
         super().__init__(student, "kl", name="distillation", in_blocks=True)
-        self._teacher, self._batch_size = teacher, batch_size
+        self._batch_size = batch_size
+        # Not the teacher itself: tf_keras would find its variables, and train them too.
+        self._log_prob_of_teacher = lambda x, **kwargs: teacher.log_prob(x, **kwargs)
 
     def losses_of(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         """Each sample's part in the estimate of KL(student, teacher), and ones."""
         seed, context, power = data
         if context.shape[-1]:
             x, log_prob = self.flow.sample_and_log_prob((), seed=seed, context=context)
-            kl = log_prob - power * self._teacher.log_prob(x, context=context)
+            kl = log_prob - power * self._log_prob_of_teacher(x, context=context)
         else:
             x, log_prob = self.flow.sample_and_log_prob(self._batch_size, seed=seed)
-            kl = log_prob - power * self._teacher.log_prob(x)
+            kl = log_prob - power * self._log_prob_of_teacher(x)
         return _without_outliers(kl) if training else kl, tf.ones_like(kl)
 
 
