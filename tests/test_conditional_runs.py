@@ -87,3 +87,21 @@ def test_export(trained, tmp_path, capsys):
     flow = tff.load(trained)
     np.testing.assert_allclose(loaded.log_prob(x, context), flow.log_prob(x, context=context), rtol=1e-5)
     assert run(capsys, "export", trained, "--out", tmp_path / "saved")[0] == 2
+
+
+@pytest.mark.parametrize("columns", [None, [3, 1]])
+def test_numbers_of_columns_count_in_the_file(columns, table, tmp_path):
+    """The context of an array without names may be any of its columns."""
+    rows = pandas.read_csv(table).to_numpy()
+    np.save(tmp_path / "rows.npy", rows)
+    options = {"num_layers": 1, "hidden_units": [8]}
+    given = {"options": options, "columns": columns, "context_columns": [2], "epochs": 1, "verbose": False}
+    trained = tff.Run.train(tmp_path / "run", flow="maf", data=tmp_path / "rows.npy", **given)
+    flow = trained.flow
+    assert flow.standardize_context.loc.numpy()[0] == pytest.approx(rows[:, 1].mean(), abs=0.02)
+    assert flow.layers[0].loc.numpy()[0] == pytest.approx(rows[:, 2 if columns else 0].mean(), abs=2.0)
+    np.testing.assert_allclose(trained.context()[:, 0], rows[:, 1])
+    scores = trained.score(tmp_path / "rows.npy", columns=columns, context_columns=[2])
+    assert scores.metrics["nll"] == pytest.approx(trained.metrics["nll"], abs=1.0)
+    with pytest.raises(tff.InputError, match="context_columns must say which columns"):
+        trained.score(tmp_path / "rows.npy")

@@ -101,3 +101,9 @@ def test_in_plain_tfp():
     assert density.quantile([0.1, 0.9]).shape == (2, 1)
     with pytest.raises(tff.InputError, match=r"^cdf is that of one dimension; got a distribution of 2\.$"):
         tff.flow.Gaussian(loc=np.zeros(2)).cdf(np.zeros(2))
+
+
+def test_lists_and_doubles_are_taken():
+    flow = tff.maf(1, num_layers=1, hidden_units=(8,), seed=0)
+    for value in ([[0.5]], np.array([[0.5]]), np.array([[0.5]], "float32")):
+        assert float(flow.cdf(value)[0]) + float(flow.survival_function(value)[0]) == pytest.approx(1.0, abs=1e-6)

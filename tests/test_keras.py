@@ -1,6 +1,7 @@
 """What Keras offers around weights, through Keras' own calls: test_processes.py runs this file again under tf_keras."""
 
 import numpy as np
+import pandas
 import pytest
 import tensorflow as tf
 from conftest import make_small, scramble
@@ -179,6 +180,39 @@ def test_a_batch_of_weight_zero_counts_nothing():
     history = model.fit(ROWS, sample_weight=weights, batch_size=100, shuffle=False, epochs=1, verbose=0).history
     assert np.isfinite(history["nll"][0])
     assert np.isfinite(scores(model)).all()
+
+
+def test_weights_count_without_a_context():
+    """Keras drops the weights of rows that have no y."""
+    model = build()
+    weights = np.linspace(0.0, 3.0, 200, dtype="float32")
+    nll = model.evaluate(ROWS, sample_weight=weights, batch_size=64, verbose=0, return_dict=True)["nll"]
+    assert nll == pytest.approx(-np.average(scores(model), weights=weights), rel=1e-5)
+    other = build()
+    model.fit(ROWS, sample_weight=weights, shuffle=False, epochs=1, verbose=0)
+    other.fit(ROWS, shuffle=False, epochs=1, verbose=0)
+    assert np.any(scores(model) != scores(other))
+
+
+def test_named_columns_are_matched():
+    model = build()
+    table = pandas.DataFrame(ROWS, columns=["a", "b"])
+    model.flow.columns = ["a", "b"]
+    expected = model.evaluate(table, verbose=0)
+    np.testing.assert_allclose(model.evaluate(table[["b", "a"]], verbose=0), expected, rtol=1e-6)
+    np.testing.assert_allclose(model.predict(table[["b", "a"]], verbose=0), scores(model), rtol=1e-5)
+    with pytest.raises(tff.InputError, match="no column 'a'"):
+        model.fit(table.rename(columns={"a": "c"}), epochs=1, verbose=0)
+
+
+def test_a_loaded_model_goes_on_training(tmp_path):
+    model = build()
+    model.fit(ROWS, epochs=1, verbose=0)
+    model.save(tmp_path / "x.keras")
+    other = tf.keras.models.load_model(tmp_path / "x.keras")
+    for each in (model, other):
+        each.fit(ROWS, epochs=1, shuffle=False, verbose=0)
+    np.testing.assert_allclose(scores(other), scores(model), rtol=1e-4)
 
 
 @pytest.mark.parametrize("option", ["loss", "metrics", "weighted_metrics", "loss_weights"])

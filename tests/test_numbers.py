@@ -22,7 +22,7 @@ def line(context_size: int = 0) -> tff.Flow:
 
 
 @pytest.mark.parametrize(
-    ("offset", "scale"), [(0.0, 1.0), (1e8, 1.0), (1.7e9, 1e3), (3.0, 1e-9), (0.0, 1e9), (0.0, 1e-9)]
+    ("offset", "scale"), [(0.0, 1.0), (1e8, 1.0), (1.7e9, 1e3), (3.0, 1e-9), (0.0, 1e9), (0.0, 1e-200), (0.0, 1e200)]
 )
 def test_offsets_and_scales_do_not_change_the_likelihood(offset, scale):
     """In float32, seconds since 1970 are multiples of 128: the flow takes off their mean before it rounds."""
@@ -195,6 +195,29 @@ def test_names_of_the_context_are_matched_and_saved(people, tmp_path):
     assert (list(again.columns), list(again.context_columns)) == (["weight"], ["height"])
     with pytest.raises(tff.InputError, match="context has no column 'height'"):
         again.log_prob(people[["weight"]], context=people[["weight"]])
+
+
+def test_validation_data_is_matched_by_name_in_the_first_fit(people):
+    x, c = people[["weight"]], people.assign(age=np.arange(300.0) ** 1.1)[["height", "age"]]
+    far = people.assign(height=100.0 * people["height"])
+    pair = make_small("maf", 2, batch_norm=False)
+    history = tff.fit(pair, far, validation_data=far[["weight", "height"]], epochs=1, **QUICK).history
+    assert history["val_nll"][0] == pytest.approx(history["nll"][0], abs=1.0)
+    flow = tff.maf(1, context_size=2, num_layers=1, hidden_units=(8,), seed=0)
+    history = tff.fit(flow, x, context=c, validation_data=(x, c[["age", "height"]]), epochs=1, **QUICK).history
+    assert history["val_nll"][0] == pytest.approx(history["nll"][0], abs=1.0)
+    with pytest.raises(tff.InputError, match="no column 'weight'"):
+        tff.fit(
+            make_small("nice", 2), people, validation_data=people.rename(columns={"weight": "m"}), epochs=1, **QUICK
+        )
+
+
+def test_a_training_that_comes_to_nothing_leaves_the_names_as_they_were(people):
+    flow = make_small("nice", 2)
+    with pytest.raises(tff.DivergenceError):
+        tff.fit(flow, people, optimizer=tf.keras.optimizers.SGD(1e38), epochs=1, **QUICK)
+    assert flow.columns is None
+    tff.fit(flow, people.rename(columns={"weight": "mass"}), epochs=1, **QUICK)
 
 
 def test_a_column_without_a_density_is_named_in_a_warning():

@@ -349,3 +349,42 @@ def test_sigterm_ends_the_command_with_143_after_a_checkpoint(tmp_path):
     assert len(lines) == 1, err
     assert lines[0].startswith("tfp-flows: stopped by a signal")
     assert (out, (tmp_path / "run" / LOCK).exists()) == ("", False)
+
+
+def test_force_loses_no_training_to_one_that_cannot_begin(tmp_path):
+    """What has not ended is somebody's work, until there is something in its place."""
+    folder = tmp_path / "run"
+    (folder / "training").mkdir(parents=True)
+    (folder / "training" / "config.json").write_text("{}")
+    (folder / "training" / "checkpoint.npz").write_text("hours of work")
+    with pytest.raises(tff.InputError, match="nope"):
+        tff.Run.train(folder, flow="mlp", data="nope.csv", force=True)
+    assert (folder / "training" / "checkpoint.npz").read_text() == "hours of work"
+    run = tff.Run.train(
+        folder, flow="mlp", options={"num_layers": 1}, data="gaussian", epochs=1, force=True, verbose=False
+    )
+    assert run.is_finished
+    assert {path.name for path in folder.iterdir()} == {"config.json", "flow.npz", "history.csv", "metrics.json"}
+
+
+def test_a_run_without_metrics_is_measured_when_it_is_resumed(tmp_path):
+    options = {"flow": "mlp", "options": {"num_layers": 1}, "data": "gaussian", "epochs": 1, "verbose": False}
+    run = tff.Run.train(tmp_path / "run", **options)
+    before = run.metrics
+    (tmp_path / "run" / "metrics.json").unlink()
+    assert tff.Run.open(tmp_path / "run").resume().metrics["nll"] == pytest.approx(before["nll"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("options", [1]), ("seed", "x"), ("data", 3), ("columns", 3), ("device", 7), ("epochs", None)]
+)
+def test_an_edited_training_is_refused_in_one_sentence(name, value, tmp_path):
+    folder = tmp_path / "run"
+    (folder / "training").mkdir(parents=True)
+    settings = {"flow": "mlp", "options": {}, "data": "gaussian", "columns": None, "key": None, "epochs": 1, "seed": 0}
+    settings |= {"batch_size": 500, "learning_rate": 0.01, "patience": None, "steps_per_epoch": None, "device": None}
+    settings[name] = value
+    write_json(folder / "training" / "config.json", {"format": 1, "kind": "train", "settings": settings})
+    with pytest.raises(tff.InputError) as caught:
+        tff.Run.open(folder).resume(verbose=False)
+    assert len(str(caught.value).splitlines()) == 1

@@ -40,6 +40,7 @@ Data = Annotated[
     str, typer.Option(help="siggraph, two_moons, gaussian, banana, or a file of rows; - for CSV on stdin.")
 ]
 Columns = Annotated[str | None, typer.Option(help="Columns of a file, by name or number from 1: x,y or 1,3.")]
+ContextColumns = Annotated[str | None, typer.Option(help="Columns of a file that the others are conditional on.")]
 Key = Annotated[str | None, typer.Option(help="Which array of an NPZ file.")]
 Seed = Annotated[int, typer.Option(help="Fixes every random choice.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
@@ -120,9 +121,7 @@ def train(
         str | None, typer.Option(help="siggraph (the default), two_moons, gaussian, banana, or a file of rows.")
     ] = None,
     columns: Columns = None,
-    context_columns: Annotated[
-        str | None, typer.Option(help="Columns of a file that the others are conditional on.")
-    ] = None,
+    context_columns: ContextColumns = None,
     key: Key = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to make; by default a new one below runs/.")] = None,
     resume: Annotated[
@@ -239,6 +238,7 @@ def score(
     run: Folder,
     data: Data,
     columns: Columns = None,
+    context_columns: ContextColumns = None,
     key: Key = None,
     out: Annotated[
         str | None, typer.Option(help=f"{Table} for the log_prob of each row, nats; - for CSV on stdout.")
@@ -250,7 +250,8 @@ def score(
     from tfp_flows.runs import Run
 
     with _readable(data) as source:
-        scores = Run.open(run).score(source, columns=_columns(columns), key=key, seed=seed)
+        given = {"columns": _columns(columns), "context_columns": _columns(context_columns), "key": key}
+        scores = Run.open(run).score(source, seed=seed, **given)
     if out:
         with _writable(out) as path:
             _write(path, scores.log_prob[:, None], header=["log_prob"], force=force)
@@ -335,7 +336,8 @@ def points(
 
 def _finish(run: "Run") -> None:
     """Prints what was measured, draws, and says where everything is; exit status 1 if a figure failed."""
-    console.print(_measured(run.metrics, "held-out rows"))
+    if run.metrics:
+        console.print(_measured(run.metrics, "held-out rows"))
     try:
         _draw(run)
     finally:

@@ -34,19 +34,19 @@ class Cumulative:
 
     def cdf(self, value: Any, name: str = "cdf", **kwargs: Any) -> tf.Tensor:
         """The probability of a number up to `value`: `[..., 1] -> [...]`."""
-        return self._cumulative("cdf", self._rows(value), name, kwargs)
+        return self._cumulative("cdf", tf.cast(self._rows(value), self.dtype), name, kwargs)
 
     def log_cdf(self, value: Any, name: str = "log_cdf", **kwargs: Any) -> tf.Tensor:
         """The logarithm of `cdf`, also where that is too small for a float."""
-        return self._cumulative("log_cdf", self._rows(value), name, kwargs)
+        return self._cumulative("log_cdf", tf.cast(self._rows(value), self.dtype), name, kwargs)
 
     def survival_function(self, value: Any, name: str = "survival_function", **kwargs: Any) -> tf.Tensor:
         """The probability of a number above `value`: `[..., 1] -> [...]`."""
-        return self._cumulative("survival_function", self._rows(value), name, kwargs)
+        return self._cumulative("survival_function", tf.cast(self._rows(value), self.dtype), name, kwargs)
 
     def log_survival_function(self, value: Any, name: str = "log_survival_function", **kwargs: Any) -> tf.Tensor:
         """The logarithm of `survival_function`, also where that is too small for a float."""
-        return self._cumulative("log_survival_function", self._rows(value), name, kwargs)
+        return self._cumulative("log_survival_function", tf.cast(self._rows(value), self.dtype), name, kwargs)
 
     def quantile(self, value: Any, name: str = "quantile", **kwargs: Any) -> tf.Tensor:
         """The x with `cdf(x) = value`: `[...] -> [..., 1]`."""

@@ -64,6 +64,8 @@ class Recorded:
 
         With other arguments, those variables keep their values that have the same name and shape in both.
         """
+        if not changes and not tf.executing_eagerly():  # TFP copies distributions while it traces: no values there
+            return self.__copy__()
         if not changes:
             return _revived(*_taken_apart(self))
         other = type(self)(**{**self.made_with, **changes})

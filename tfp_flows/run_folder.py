@@ -23,7 +23,7 @@ from tfp_flows.errors import InputError
 
 __all__ = ["RunFolder", "read_history", "write_history"]
 
-LOCK, TRAINING, STAGED, COMMIT, DROPPED = ".lock", "training", ".staged", ".commit", ".dropped"
+LOCK, TRAINING, STAGED, COMMIT, DROPPED, ASIDE = ".lock", "training", ".staged", ".commit", ".dropped", ".aside"
 _LEFT_OVER = re.compile(r"\.[0-9a-f]{32}(\.\w+)?")  # of atomic_path, in a process that was killed
 
 
@@ -54,6 +54,7 @@ class RunFolder:
         folder = cls._free(name) if out is None else cls(out)
         folder._lock(anew)
         try:
+            folder._bring_back()
             if anew:
                 folder._make_room(force)
             folder.settle()
@@ -103,6 +104,23 @@ class RunFolder:
             shutil.rmtree(self.path / DROPPED, ignore_errors=True)
             os.rename(self.training, self.path / DROPPED)
             shutil.rmtree(self.path / DROPPED, ignore_errors=True)
+
+    def end_training(self, *, keep: bool) -> None:
+        """Removes the training of a run that came to nothing, and brings back the one before; or only the latter."""
+        if not keep:
+            self.drop_training()
+        if self.has_results or keep:
+            shutil.rmtree(self.path / ASIDE, ignore_errors=True)
+        self._bring_back()
+
+    def _bring_back(self) -> None:
+        """A training that was set aside for another, which was killed before it had a checkpoint."""
+        if (self.path / ASIDE).exists():
+            if (self.training / "checkpoint.npz").exists():
+                shutil.rmtree(self.path / ASIDE, ignore_errors=True)
+            else:
+                self.drop_training()
+                os.rename(self.path / ASIDE, self.training)
 
     @property
     def is_locked(self) -> bool:
@@ -159,14 +177,16 @@ class RunFolder:
 
     def _make_room(self, force: bool) -> None:
         """Empties what another training left, if that is wanted; `InputError` if there is something to lose."""
-        there = {entry.name for entry in self.path.iterdir()} - {LOCK, STAGED, DROPPED}
+        there = {entry.name for entry in self.path.iterdir()} - {LOCK, STAGED, DROPPED, ASIDE}
         there = {name for name in there if not _LEFT_OVER.fullmatch(name)}
         if there and not force:
             if (self.training / "config.json").exists():
                 raise InputError(f"out is {self.path}, where a training has not ended: resume it, or force=True.")
             raise InputError(f"out is {self.path}, which is not empty: choose another folder, or force=True.")
-        for name in (STAGED, DROPPED, TRAINING):
+        for name in (STAGED, DROPPED):
             shutil.rmtree(self.path / name, ignore_errors=True)
+        if self.training.exists():  # it is somebody's work until there is something in its place
+            os.rename(self.training, self.path / ASIDE)
         for entry in [entry for entry in self.path.iterdir() if _LEFT_OVER.fullmatch(entry.name)]:
             entry.unlink(missing_ok=True)
 

@@ -173,6 +173,8 @@ class Run:
                 if config.get("kind") not in _WORK or not isinstance(config.get("settings"), dict):
                     raise InputError(f"{folder.training / 'config.json'} does not say what to train.")
                 _carry_out(folder, config, verbose, checkpoint_every)
+            elif folder.has_results and not (folder.path / "metrics.json").exists():
+                _measure_again(folder)
         return Run(RunFolder(self.folder))
 
     @classmethod
@@ -195,8 +197,7 @@ class Run:
             except OSError as error:
                 raise InputError(f"out cannot be written: {folder.path}: {error.strerror or error}.") from error
             finally:
-                if not (folder.training / "checkpoint.npz").exists():
-                    folder.drop_training()
+                folder.end_training(keep=(folder.training / "checkpoint.npz").exists())
         return cls(RunFolder(folder.path))
 
     @property
@@ -252,19 +253,23 @@ class Run:
         data: "str | os.PathLike | Dataset",
         *,
         columns: list[str | int] | None = None,
+        context_columns: list[str | int] | None = None,
         key: str | None = None,
         seed: int = 0,
     ) -> Scores:
-        """Log-probability of the rows of a file, or of 10,000 draws of a known law."""
+        """Log-probability of the rows of a file, or of 10,000 draws of a known law.
+
+        The context of a conditional flow is found by its names, or is in `context_columns`.
+        """
         from tfp_flows import datasets
 
         flow = self.flow
-        source = _Source(_source_settings(data, columns, key))
+        source = _Source(_source_settings(data, columns, key, context_columns))
         if source.law and not source.is_file:
             rows = datasets.as_rows(source.law.sample(TEST_ROWS, seed), name=source.name, event_size=flow.event_size)
             return _scores(flow, _Rows(rows), source.law.entropy)
         drop_extra = flow.context_size > 0 or columns is not None  # then the table has more than x, or was chosen from
-        rows = source.read().matched(flow, drop_extra=drop_extra)
+        rows = source.matched(flow, drop_extra=drop_extra)
         return _scores(flow, rows, source.law and source.law.entropy)
 
     def sample(self, n: int = 1000, *, context: str | os.PathLike | None = None, seed: int = 0) -> "Table":
@@ -295,7 +300,7 @@ class Run:
         flow = self.flow
         if not flow.context_size:
             return None
-        return _Source(self._source_of(self.config.get("data", {}))).read().matched(flow).context
+        return _Source(self._source_of(self.config.get("data", {}))).matched(flow).context
 
     def draw(self, *, film: bool = False) -> list[str]:
         """Draws every figure that makes sense for the flow into `figures/`, and with `film` the film as well.
@@ -308,7 +313,7 @@ class Run:
         facts = self.config.get("data", {})
         law = datasets.make(facts["name"], **facts["options"]) if "options" in facts else None
         flow = self.flow
-        rows = _Rows(law.sample(SHOWN_ROWS, seed=1)) if law else _Source(self._source_of(facts)).read().matched(flow)
+        rows = _Rows(law.sample(SHOWN_ROWS, seed=1)) if law else _Source(self._source_of(facts)).matched(flow)
         figures = self.folder / "figures"
         failed = []
         for name, save in _figures(flow, law, rows.first(SHOWN_ROWS), self.history, film).items():
@@ -346,42 +351,6 @@ class _Rows(NamedTuple):
         return self.take(slice(count))
 
 
-class _FileRows(NamedTuple):
-    """A table as it was read, and which of its columns are context."""
-
-    table: "Table"
-    context_columns: list[str | int] | None
-
-    def matched(self, flow: "Flow", *, drop_extra: bool = False) -> _Rows:
-        """The columns that a flow was fitted to, by their names where both have some."""
-        from tfp_flows import datasets
-
-        if not flow.context_size:
-            x = datasets.matched(self.table, flow.columns, event_size=flow.event_size, drop_extra=drop_extra)
-            return _Rows(x)
-        if self.table.columns and flow.columns and flow.context_columns:
-            x = datasets.matched(self.table, flow.columns, drop_extra=True)
-            return _Rows(x, datasets.matched(self.table, flow.context_columns, drop_extra=True))
-        wanted = flow.event_size + flow.context_size
-        rows = datasets.matched(self.table, None, event_size=wanted)
-        return _Rows(rows[:, : flow.event_size], rows[:, flow.event_size :])
-
-    def parted(self) -> _Rows:
-        """Rows and context, as the columns were named."""
-        import numpy as np
-
-        table, width = self.table, self.table.rows.shape[1]
-        if self.context_columns is None:
-            return _Rows(table.rows, None, table.columns)
-        context = _positions(self.context_columns, table)
-        x = [i for i in range(width) if i not in context]
-        if not x:
-            raise InputError(f"context_columns must leave a column of {table.name}; got all of its {width}.")
-        names = None if table.columns is None else np.asarray(table.columns, object)
-        given = (None, None) if names is None else (tuple(names[x]), tuple(names[context]))
-        return _Rows(table.rows[:, x], table.rows[:, context], *given)
-
-
 def _positions(columns: list[str | int], table: "Table") -> list[int]:
     """Where columns stand in a table: names, or numbers from 1."""
     found = []
@@ -414,23 +383,59 @@ class _Source:
         if self.law and self._context_columns:
             raise InputError(f"context_columns are those of a file; {self.name} has no context.")
 
-    def read(self) -> _FileRows:
-        """The table of the file."""
+    def table(self, columns: list[str | int] | None) -> "Table":
+        """Columns of the file, by names or by numbers from 1 that count in the file; all of them for None."""
         from tfp_flows import datasets
 
-        columns, context = self._columns, self._context_columns
-        both = None if columns is None else [*columns, *(c for c in context or () if c not in columns)]
-        return _FileRows(datasets.read_table(self.name, columns=both, key=self._key), context)
+        return datasets.read_table(self.name, columns=columns, key=self._key)
+
+    def parted(self) -> _Rows:
+        """Rows and context, as the settings name their columns."""
+        if self._context_columns is None:
+            table = self.table(self._columns)
+            return _Rows(table.rows, None, table.columns)
+        context = self.table(self._context_columns)
+        if self._columns is not None:
+            x = self.table(self._columns)
+            return _Rows(x.rows, context.rows, x.columns, context.columns)
+        table = self.table(None)
+        left = sorted({*range(table.rows.shape[1])} - set(_positions(self._context_columns, table)))
+        if not left:
+            raise InputError(f"context_columns must leave a column of {self.name}; got all {table.rows.shape[1]}.")
+        names = table.columns and tuple(table.columns[i] for i in left)
+        return _Rows(table.rows[:, left], context.rows, names, context.columns)
+
+    def matched(self, flow: "Flow", *, drop_extra: bool = False) -> _Rows:
+        """The columns that a flow was fitted to, by their names where both have some."""
+        from tfp_flows import datasets
+
+        if not flow.context_size:
+            table = self.table(self._columns)
+            return _Rows(datasets.matched(table, flow.columns, event_size=flow.event_size, drop_extra=drop_extra))
+        if self._context_columns is None:
+            table = self.table(None)
+            if not (table.columns and flow.columns and flow.context_columns):
+                raise InputError(f"context_columns must say which columns of {self.name} are the context.")
+            x, context = table, table
+        else:
+            rows = self.parted()
+            x = datasets.Table(rows.x, rows.columns, self.name)
+            context = datasets.Table(rows.context, rows.context_columns, self.name)
+        return _Rows(
+            datasets.matched(x, flow.columns, event_size=flow.event_size, drop_extra=True),
+            datasets.matched(context, flow.context_columns, event_size=flow.context_size, drop_extra=True),
+        )
 
     def split(self, seed: int) -> tuple[_Rows | None, _Rows]:
         """Training rows, unless they are drawn afresh, and test rows: fresh draws, or every tenth row of a file."""
         import numpy as np
 
+        from tfp_flows import datasets
+
         if self.law:
             return None, _Rows(self.law.split(seed).test)
-        read = self.read()
-        print(read.table.describe(), file=sys.stderr)
-        rows = read.parted()
+        rows = self.parted()
+        print(datasets.Table(rows.x, rows.columns, self.name).describe(), file=sys.stderr)
         order = np.random.default_rng(seed).permutation(len(rows.x))
         held_out = max(1, len(order) // 10)
         return rows.take(order[held_out:]), rows.take(order[:held_out])
@@ -522,7 +527,7 @@ def _carry_out(folder: RunFolder, config: dict[str, Any], verbose: bool, every: 
     """
     started = time.perf_counter()
     with _device(config["settings"].get("device")):
-        work = _WORK[config["kind"]](config["settings"])
+        work = _work(config, folder.path)
         end: BaseException | None = None
         try:
             history = work.train(checkpoint=folder.training, checkpoint_every=every, verbose=verbose)
@@ -547,6 +552,28 @@ def _carry_out(folder: RunFolder, config: dict[str, Any], verbose: bool, every: 
         folder.drop_training()
     if end is not None:
         raise _told(end, history, folder.path, spares)
+
+
+def _work(config: dict[str, Any], folder: Path) -> _Work:
+    """What a config says; `InputError` if somebody has put something into it that cannot be carried out."""
+    try:
+        return _WORK[config["kind"]](config["settings"])
+    except InputError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise InputError(f"{folder}: config.json has settings that do not work: {str(error)[:100]}.") from error
+
+
+def _measure_again(folder: RunFolder) -> None:
+    """The metrics of a run that was killed between its weights and them."""
+    from tfp_flows import load
+
+    config = read_json(folder.path / "config.json")
+    if config.get("kind") in _WORK and isinstance(config.get("settings"), dict):
+        work = _work(config, folder.path)
+        load(folder.path, into=work.flow)
+        epochs = len(next(iter(read_history(folder.path / "history.csv").values()), ()))
+        write_json(folder.path / "metrics.json", work.measure() | {"epochs": epochs})
 
 
 def _told(end: BaseException, history: Any, folder: Path, spares: bool) -> BaseException:

@@ -21,8 +21,8 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
     ```
 
     `loc` and `scale` are variables that no optimiser trains: zero and one until `set_statistics` is called, which
-    `tff.fit` does with the training rows. They are float64, and so is the arithmetic, whatever the type of the rows:
-    seconds since 1970 lose all that tells them apart in float32, but not once their mean is taken off.
+    `tff.fit` does with the training rows. They are float64, and rows of float64 stay so until their mean is taken
+    off: seconds since 1970 lose in float32 all that tells them apart, and afterwards nothing.
 
     Args:
       event_size: D.
@@ -60,16 +60,26 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
         """
         x = np.asarray(x, np.float64)
         loc = np.average(x, axis=0, weights=weights)
-        scale = np.sqrt(np.average((x - loc) ** 2, axis=0, weights=weights))
+        size = np.abs(x - loc).max(axis=0)
+        size = np.where(size > 0, size, 1.0)  # squares of the smallest numbers would be 0, of the largest infinite
+        scale = size * np.sqrt(np.average(((x - loc) / size) ** 2, axis=0, weights=weights))
         self.loc.assign(loc)
         self.scale.assign(np.where(scale > 0, scale, 1.0))
 
     def standardized(self, x: tf.Tensor) -> tf.Tensor:
         """`inverse(x)` of rows of any type, float64 ones included: a `tfb.Bijector` takes those of its own type."""
-        return tf.cast((tf.cast(x, tf.float64) - self.loc) / self.scale, self.dtype)
+        high, low, scale = self._in(x.dtype)
+        return tf.cast(((x - high) - low) / scale, self.dtype)
+
+    def _in(self, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """loc, what rounding it leaves out, and scale: with the two parts of loc, float32 rows need no float64."""
+        high = tf.cast(self.loc, dtype)
+        low = tf.cast(self.loc - tf.cast(high, tf.float64), dtype)
+        return high, low, tf.cast(self.scale, dtype)
 
     def _forward(self, u: tf.Tensor) -> tf.Tensor:
-        return tf.cast(self.loc + self.scale * tf.cast(u, tf.float64), self.dtype)
+        high, low, scale = self._in(u.dtype)
+        return (scale * u + low) + high
 
     def _inverse(self, x: tf.Tensor) -> tf.Tensor:
         return self.standardized(x)

@@ -1,5 +1,6 @@
 """fit: train a flow by maximum likelihood, with what people expect of it."""
 
+import functools
 import math
 import os
 import warnings
@@ -11,7 +12,7 @@ import tensorflow as tf
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
 from tfp_flows.checks import check_number, check_part, check_positive, check_seed, check_sizes, given
 from tfp_flows.datasets import column_warnings
-from tfp_flows.errors import InputError
+from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.flow import Flow
 from tfp_flows.training.callbacks import values_of
 from tfp_flows.training.checkpoint import as_plan
@@ -113,6 +114,8 @@ def fit(
     >>> sorted(history.history)
     ['gap', 'nll', 'val_gap', 'val_nll']
     """
+    if not isinstance(flow, Flow):
+        raise InputError(f"flow must be a tff.Flow; got {type(flow).__name__}.")
     check_sizes(epochs=epochs)
     check_sizes(**given(batch_size=batch_size, steps_per_epoch=steps_per_epoch, patience=patience))
     check_positive(learning_rate=learning_rate, **given(clip_norm=clip_norm))
@@ -133,7 +136,8 @@ def fit(
     )
     if validation_data is not None:
         parts = validation_data if isinstance(validation_data, tuple) else (validation_data,)
-        checked = check_rows(*(*parts, None, None)[:3], flow)
+        names = flow.columns or source.columns, flow.context_columns or source.context_columns
+        checked = check_rows(*(*parts, None, None)[:3], flow, *names)
         source = source._replace(validation=checked, held_out=None)
     _check_strategy(flow, strategy)
     _check_context(flow, source)
@@ -166,7 +170,10 @@ def fit(
             "validation rows": source.validation and identity_of(source.validation),
         }
         plan = as_plan(checkpoint, checkpoint_every, model, {"training": "fit", **rows, **settings})
-    return run(
+    names = flow.columns, flow.context_columns
+    flow.columns, flow.context_columns = names[0] or source.columns, names[1] or source.context_columns
+    train = functools.partial(
+        run,
         model,
         lambda i: source.batches(i * max(1, source.in_blocks)),
         epochs=epochs,
@@ -183,6 +190,12 @@ def fit(
         checkpoint=plan,
         blame=lambda: _rows_without_density(flow, source),
     )
+    try:
+        return train()
+    except (DivergenceError, TrainingInterrupted) as error:
+        if error.history is not None and error.history.best_epoch is None:  # the flow is as it was before
+            flow.columns, flow.context_columns = names
+        raise
 
 
 def _rows_without_density(flow: Flow, source: Source) -> str:
@@ -221,8 +234,6 @@ def _prepare(flow: Flow, source: Source, start: list[np.ndarray], restandardize:
             for touched, value in zip(flow.variables, start, strict=True):
                 touched.assign(value)
             raise InputError(f"the log-probability does not depend on {variable.name}: it would never be trained.")
-    flow.columns = flow.columns or source.columns
-    flow.context_columns = flow.context_columns or source.context_columns
 
 
 def _check_context(flow: Flow, source: Source) -> None:

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors import BatchNorm, SplineCoupling
+from tfp_flows.datasets.table import has_names, matched
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.recipe import make_again, recipe_of
@@ -60,6 +62,11 @@ class TrainedFlow(tf.keras.Model):
             super().compile(optimizer=optimizer, **options)
         except TypeError as error:
             raise InputError(f"compile takes an optimizer, jit_compile, run_eagerly and the like: {error}.") from error
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """What Keras calls when it loads a model that was compiled."""
+        self.compile(**tf.keras.utils.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
     def fit(self, *args: Any, callbacks: Any = None, **options: Any) -> Any:
         """As any Keras model's; callbacks that are not told whether less is better are told so.
@@ -174,6 +181,36 @@ class FlowModel(TrainedFlow):
         if isinstance(x, (tuple, list)):
             x, context = x
         return self.layer(x, context=context, training=training)
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **options: Any) -> Any:
+        """As any Keras model's, on rows x and their context y."""
+        x, y = self._as_arrays(x, y, sample_weight)
+        return super().fit(x, y, *args, sample_weight=sample_weight, **options)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **options: Any) -> Any:
+        """As any Keras model's, on rows x and their context y."""
+        x, y = self._as_arrays(x, y, sample_weight)
+        return super().evaluate(x, y, *args, sample_weight=sample_weight, **options)
+
+    def predict(self, x: Any, *args: Any, **options: Any) -> Any:
+        """Log-probabilities of rows x, or of (x, context)."""
+        return super().predict(self._as_arrays(x, None, None)[0], *args, **options)
+
+    def _as_arrays(self, x: Any, context: Any, weight: Any) -> tuple[Any, Any]:
+        """Tables with names as arrays in the flow's order; without a context, Keras would drop the weights of rows."""
+        x = tuple(self._in_order(part, i) for i, part in enumerate(x)) if isinstance(x, tuple) else self._in_order(x, 0)
+        context = self._in_order(context, 1)
+        if weight is not None and context is None:
+            context = np.zeros([len(weight), 0], "float32")
+        return x, context
+
+    def _in_order(self, table: Any, which: int) -> Any:
+        if table is None or not has_names(table):
+            return table
+        flow = self.flow
+        names, size = ((flow.columns, flow.event_size), (flow.context_columns, flow.context_size))[which]
+        rows = matched(table, names, name=("x", "context")[which], event_size=size)
+        return rows.astype(flow.dtype.as_numpy_dtype)
 
     def predict_step(self, data: Any) -> tf.Tensor:
         """Log-probabilities of a batch."""

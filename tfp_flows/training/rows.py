@@ -83,10 +83,10 @@ def as_source(
         steps, size = steps_per_epoch or FRESH_STEPS, batch_size or LARGEST_BATCH
         return _drawn_afresh(x, flow.event_size, flow.dtype.name, size, steps, in_blocks, seed)
     if isinstance(x, tf.data.Dataset):
-        return _streamed(x, steps_per_epoch)
+        return _streamed(x, steps_per_epoch, flow)
     table = as_table(x, name="x")
     given = None if context is None else as_table(context, name="context")
-    rows = check_rows(table, given, weight, flow)
+    rows = check_rows(table, given, weight, flow, flow.columns, flow.context_columns)
     source = _in_memory(rows, batch_size, steps_per_epoch, validation_split, in_blocks, seed)
     return source._replace(columns=table.columns, context_columns=given and given.columns)
 
@@ -102,16 +102,23 @@ def _in_equal_blocks(steps: int) -> int:
     return steps - min(steps % size for size in sizes)
 
 
-def check_rows(x: Any, context: Any, weight: Any, flow: Flow) -> Rows:
-    """The user's tables as `Rows`, with the columns in the order of the flow's; `InputError` if they do not fit.
+def check_rows(
+    x: Any,
+    context: Any,
+    weight: Any,
+    flow: Flow,
+    columns: Sequence[str] | None = None,
+    context_columns: Sequence[str] | None = None,
+) -> Rows:
+    """The user's tables as `Rows`, with the columns in the order of those names; `InputError` if they do not fit.
 
     Rows of float64 stay so if the flow standardises them, whatever its dtype: it takes off their mean before it rounds.
     """
     dtype = flow.dtype.as_numpy_dtype
-    x = matched(x, flow.columns, event_size=flow.event_size)
+    x = matched(x, columns, event_size=flow.event_size)
     x = x if flow.standardizes_first else x.astype(dtype)
     if context is not None:
-        context = matched(context, flow.context_columns, name="context", event_size=flow.context_size or None)
+        context = matched(context, context_columns, name="context", event_size=flow.context_size or None)
     if weight is not None:
         weight = as_rows(weight, name="sample_weight", event_size=1)[:, 0].astype(np.float64)
         if (weight < 0).any() or not weight.any():
@@ -276,7 +283,7 @@ def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.with_options(options)
 
 
-def _streamed(batches: tf.data.Dataset, steps: int | None) -> Source:
+def _streamed(batches: tf.data.Dataset, steps: int | None, flow: Flow) -> Source:
     """A user's own pipeline: its batches as they are, and the first rows of it for the statistics."""
     steps = steps or int(batches.cardinality())
     if steps < 0:
@@ -284,6 +291,11 @@ def _streamed(batches: tf.data.Dataset, steps: int | None) -> Source:
     parts, count = [], 0
     for batch in batches.take(steps).as_numpy_iterator():
         batch = batch if isinstance(batch, tuple) else (batch,)
+        if np.ndim(batch[0]) != 2:
+            raise InputError(
+                f"x must be a tf.data.Dataset of batches [B, {flow.event_size}], or of (x, context) or (x, context, "
+                f"sample_weight); got an element of type {type(batch[0]).__name__} and shape {np.shape(batch[0])}."
+            )
         parts.append(Rows(*(None if part is None else np.asarray(part) for part in batch)))
         count += len(parts[-1].x)
         if count >= STATISTICS_ROWS:
@@ -291,6 +303,7 @@ def _streamed(batches: tf.data.Dataset, steps: int | None) -> Source:
     if not parts:
         raise InputError("x is a tf.data.Dataset with no batches in it.")
     joined = Rows(*(None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True)))
+    as_rows(joined.x, event_size=flow.event_size)
     if joined.context is not None and joined.context.shape[-1] == 0:
         joined = joined._replace(context=None)
     return Source(lambda start=0: batches.repeat().skip(start), steps, joined, None, None)
