@@ -376,7 +376,7 @@ def test_a_run_without_metrics_is_measured_when_it_is_resumed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("options", [1]), ("seed", "x"), ("data", 3), ("columns", 3), ("device", 7), ("epochs", None)]
+    ("name", "value"), [("options", [1]), ("seed", "x"), ("data", 3), ("device", 7), ("epochs", None)]
 )
 def test_an_edited_training_is_refused_in_one_sentence(name, value, tmp_path):
     folder = tmp_path / "run"

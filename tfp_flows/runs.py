@@ -601,7 +601,7 @@ def _device(name: str | None) -> Iterator[None]:
         import tensorflow as tf
 
     known = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()]
-    if name.upper() not in known:
+    if not isinstance(name, str) or name.upper() not in known:
         raise InputError(f"device must be one of {', '.join(known)}; got {name!r}.")
     with tf.device(name.upper()):
         yield
