@@ -78,6 +78,7 @@ def test_a_column_without_a_density_is_one_line_on_stderr(table, tmp_path, capsy
     assert "'id' has evenly spaced values" in line
 
 
+@pytest.mark.slow
 def test_export(trained, tmp_path, capsys):
     import tensorflow as tf
 

@@ -1,6 +1,5 @@
 """A flow as a SavedModel that plain TensorFlow loads, without this package and without TFP."""
 
-import itertools
 import os
 from pathlib import Path
 from typing import Any
@@ -51,14 +50,15 @@ def exported_functions(flow: Any) -> dict[str, Any]:
     functions = {"log_prob": log_prob, "sample": sample, "encode": encode, "decode": decode}
     functions = {name: tf.function(function) for name, function in functions.items()}
     for name, function in functions.items():
-        for dtypes in itertools.product({flow.dtype, tf.float64}, repeat=2):  # float64 keeps all digits of x
-            function.get_concrete_function(*_specs(flow, name, *dtypes))
+        for dtype in {flow.dtype, tf.float64}:  # float64 keeps all digits of x
+            function.get_concrete_function(*_specs(flow, name, dtype))
     return functions
 
 
-def _specs(flow: Any, name: str, x: tf.DType | None = None, context: tf.DType | None = None) -> list[tf.TensorSpec]:
-    """What a function takes, rows and context of those types."""
-    given = [tf.TensorSpec([None, flow.context_size], context or flow.dtype, "context")] if flow.context_size else []
+def _specs(flow: Any, name: str, dtype: tf.DType | None = None) -> list[tf.TensorSpec]:
+    """What a function takes, rows and context of that type."""
+    dtype = dtype or flow.dtype
+    context = [tf.TensorSpec([None, flow.context_size], dtype, "context")] if flow.context_size else []
     if name == "sample":
-        return [*(given or [tf.TensorSpec([], tf.int32, "n")]), tf.TensorSpec([2], tf.int32, "seed")]
-    return [tf.TensorSpec([None, flow.event_size], x or flow.dtype, "u" if name == "decode" else "x"), *given]
+        return [*(context or [tf.TensorSpec([], tf.int32, "n")]), tf.TensorSpec([2], tf.int32, "seed")]
+    return [tf.TensorSpec([None, flow.event_size], dtype, "u" if name == "decode" else "x"), *context]

@@ -282,8 +282,9 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         decode(u [N, D])       -> [N, D]               or decode(u, context)
         ```
 
-        N is any number of rows; n and seed are int32. `tf.saved_model.load(folder)` needs neither this package nor TFP;
-        `tf.saved_model.save(flow, folder)` writes the same without signatures.
+        N is any number of rows, all in the flow's dtype or all in float64; n and seed are int32.
+        `tf.saved_model.load(folder)` needs neither this package nor TFP; `tf.saved_model.save(flow, folder)` writes the
+        same without signatures.
 
         Raises:
           InputError: if the folder holds something else, or cannot be written.
