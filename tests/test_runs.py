@@ -351,9 +351,12 @@ def test_sigterm_ends_the_command_with_143_after_a_checkpoint(tmp_path):
     assert (out, (tmp_path / "run" / LOCK).exists()) == ("", False)
 
 
-def test_force_loses_no_training_to_one_that_cannot_begin(tmp_path):
+@pytest.mark.parametrize("has_results", [False, True])
+def test_force_loses_no_training_to_one_that_cannot_begin(has_results, tmp_path):
     """What has not ended is somebody's work, until there is something in its place."""
     folder = tmp_path / "run"
+    if has_results:  # the best weights so far, as Ctrl-C leaves them
+        tff.Run.train(folder, flow="mlp", options={"num_layers": 1}, data="gaussian", epochs=1, verbose=False)
     (folder / "training").mkdir(parents=True)
     (folder / "training" / "config.json").write_text("{}")
     (folder / "training" / "checkpoint.npz").write_text("hours of work")

@@ -4,6 +4,7 @@ config.json  history.csv  metrics.json  figures/  and the flow's own file: the r
 training/    config.json and checkpoint.npz of a training that has not ended
 .lock        the process that trains
 .staged/     results that are being written; renamed, they are
+.aside/      a training that has not ended, and that another is about to replace
 .commit/     results that count, and only have to be moved into place: whoever opens the run may do that
 """
 
@@ -54,10 +55,10 @@ class RunFolder:
         folder = cls._free(name) if out is None else cls(out)
         folder._lock(anew)
         try:
+            folder.settle()
             folder._bring_back()
             if anew:
                 folder._make_room(force)
-            folder.settle()
             yield folder
         finally:
             folder._unlock()
@@ -92,6 +93,7 @@ class RunFolder:
         with contextlib.suppress(FileNotFoundError):  # somebody else does it too
             (self.path / "metrics.json").unlink(missing_ok=True)
             shutil.rmtree(self.path / "figures", ignore_errors=True)
+            shutil.rmtree(self.path / ASIDE, ignore_errors=True)  # there is something in its place now
             for file in sorted(commit.iterdir()):
                 os.replace(file, self.path / file.name)
             if (self.path / "flow.npz").exists():
@@ -106,15 +108,13 @@ class RunFolder:
             shutil.rmtree(self.path / DROPPED, ignore_errors=True)
 
     def end_training(self, *, keep: bool) -> None:
-        """Removes the training of a run that came to nothing, and brings back the one before; or only the latter."""
+        """Removes the training, unless it is to be gone on with; if nothing came of it, the one set aside for it comes back."""
         if not keep:
             self.drop_training()
-        if self.has_results or keep:
-            shutil.rmtree(self.path / ASIDE, ignore_errors=True)
         self._bring_back()
 
     def _bring_back(self) -> None:
-        """A training that was set aside for another, which was killed before it had a checkpoint."""
+        """Puts a training back that was set aside for another, if that has no checkpoint."""
         if (self.path / ASIDE).exists():
             if (self.training / "checkpoint.npz").exists():
                 shutil.rmtree(self.path / ASIDE, ignore_errors=True)
