@@ -108,7 +108,7 @@ class RunFolder:
             shutil.rmtree(self.path / DROPPED, ignore_errors=True)
 
     def end_training(self, *, keep: bool) -> None:
-        """Removes the training, unless it is to be gone on with; if nothing came of it, the one set aside for it comes back."""
+        """Removes the training, unless it is kept; if nothing came of it, one that was set aside for it comes back."""
         if not keep:
             self.drop_training()
         self._bring_back()
