@@ -208,12 +208,13 @@ def test_a_damaged_checkpoint_is_refused(spoil, tmp_path):
 
 def test_a_folder_that_cannot_hold_a_checkpoint_is_refused_before_training(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(tff.InputError, match=r"cannot hold the .* bytes"):
-        rows_in_memory(
-            make_small("real_nvp", 2, num_layers=2),
-            checkpoint=tmp_path / "file",
-            callbacks=[Stop("epoch", 1, by_error)],
-        )
+    for folder, message in (("file", "checkpoint must be a folder"), ("file/below", r"cannot hold the .* bytes")):
+        with pytest.raises(tff.InputError, match=message):
+            rows_in_memory(
+                make_small("real_nvp", 2, num_layers=2),
+                checkpoint=tmp_path / folder,
+                callbacks=[Stop("epoch", 1, by_error)],
+            )
 
 
 def test_a_disk_that_fills_up_meanwhile_ends_no_training(tmp_path):

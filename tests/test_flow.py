@@ -3,6 +3,7 @@
 import gc
 
 import numpy as np
+import pandas
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -340,3 +341,31 @@ def test_mcmc_walks_on_a_flow():
     )()
     assert chain.shape == (20, 4, 2)
     assert np.isfinite(chain).all()
+
+
+@pytest.mark.parametrize("draw", ["sample", "sample_and_log_prob"])
+@pytest.mark.parametrize("shape", [1.5, -1, "a", None, True, [1.5], [[1, 2]], 2**40, tf.constant(1.5)])
+def test_a_sample_shape_that_cannot_be_is_refused(draw, shape):
+    with pytest.raises(tff.InputError, match="sample_shape must be"):
+        getattr(make_small("maf", 2), draw)(shape, seed=0)
+
+
+@pytest.mark.parametrize("shape", [(), 3, [2, 3], np.array([2]), tf.TensorShape([2, 3]), np.int64(4), tf.constant([3])])
+def test_a_sample_shape_is_whatever_tfp_takes(shape):
+    wanted = [*np.ravel(shape).astype(int), 2]
+    assert list(make_small("maf", 2).sample(shape, seed=0).shape) == wanted
+
+
+@pytest.mark.parametrize("x", [np.ones([2, 2], complex), [["a", "b"]], None, object(), [[1, 2], [3]]])
+def test_what_is_no_real_number_is_refused(x):
+    with pytest.raises(tff.InputError, match="x must be"):
+        make_small("maf", 2).log_prob(x)
+
+
+def test_no_density_takes_named_columns_by_their_place():
+    flow = make_small("maf", 2)
+    flow.columns = ["height", "weight"]
+    named = pandas.DataFrame({"weight": [0.5, -2.0], "height": [1.0, 0.1]})
+    wanted = flow.log_prob(named[["height", "weight"]].to_numpy())
+    for density in (flow.log_prob, flow.unnormalized_log_prob, lambda x: np.log(flow.prob(x))):
+        np.testing.assert_allclose(density(named), wanted, rtol=1e-4)

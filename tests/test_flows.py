@@ -1,5 +1,8 @@
 """The laws that every flow obeys: one table of flows and sizes, and each law for every row of it."""
 
+import contextlib
+import inspect
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -286,7 +289,7 @@ def test_log_det_of_nice_is_the_same_everywhere(rng):
         ({"event_size": 2, "permutation": [[0, 0]] * 4}, r"permutations of 0..1; got \[0, 0\]"),
         ({"event_size": 2, "permutation": [[1, 0]]}, "permutation must list 4 of them.*got 1"),
         ({"event_size": 2, "dtype": "float16"}, "dtype must be 'float32' or 'float64'; got 'float16'"),
-        ({"event_size": 2, "log_scale_bound": 0.0}, "log_scale_bound must be positive; got 0.0"),
+        ({"event_size": 2, "log_scale_bound": 0.0}, "log_scale_bound must be a number above 0; got 0.0"),
         ({"event_size": 2, "layers": 3}, "maf takes the options event_size.*got 'layers'"),
         ({}, "event_size is missing"),
     ],
@@ -294,6 +297,31 @@ def test_log_det_of_nice_is_the_same_everywhere(rng):
 def test_bad_options_are_refused_with_one_sentence(options, message):
     with pytest.raises(tff.InputError, match=message):
         tff.make("maf", **options)
+
+
+ODD = [None, True, -1, 1.5, float("nan"), "a", b"x", [], [1], ["a"], {"a": 1}, object(), np.ones(3), print]
+
+
+@pytest.mark.parametrize("name", tff.flows.names())
+def test_options_of_any_type_work_or_are_refused(name):
+    for option in inspect.signature(getattr(tff, name)).parameters:
+        for value in ODD:
+            with contextlib.suppress(tff.InputError):
+                tff.make(name, **{"event_size": 2, "num_layers": 1, option: value})
+
+
+PARTS = [(getattr(tff.bijectors, name), [2]) for name in ("Affine", "BatchNorm", "Planar", "Scale", "Standardize")]
+PARTS += [(tff.bijectors.LeakyReLU, []), (tff.networks.MADE, [2]), (tff.networks.MLP, [2, 2])]
+
+
+@pytest.mark.parametrize(("part", "sizes"), PARTS, ids=[part.__name__ for part, _ in PARTS])
+def test_options_of_a_layer_or_network_work_or_are_refused(part, sizes):
+    names = [name for name in inspect.signature(part.__init__).parameters if name not in ("self", "rng", "name")]
+    for i, option in enumerate(names):
+        for value in ODD:
+            given = [*sizes[:i], value, *sizes[i + 1 :]] if i < len(sizes) else sizes
+            with contextlib.suppress(tff.InputError):
+                part(*given, **({} if i < len(sizes) else {option: value}))
 
 
 def test_unknown_flow_is_refused_with_the_names_there_are():

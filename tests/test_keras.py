@@ -288,3 +288,13 @@ def test_a_layer_samples_encodes_and_decodes():
     layer = tff.FlowLayer(scramble(make_small("real_nvp", 2, batch_norm=False)))
     np.testing.assert_array_equal(layer.sample(4, seed=0), layer.flow.sample(4, seed=0))
     np.testing.assert_allclose(layer.decode(layer.encode(ROWS)), ROWS, atol=1e-4)
+
+
+def test_a_model_is_exported_as_its_flow(tmp_path):
+    flow = make_small("maf", 2)
+    model = tff.FlowModel(flow)
+    model.export(tmp_path / "export")
+    plain = tf.saved_model.load(tmp_path / "export")
+    np.testing.assert_allclose(plain.log_prob(tf.constant(ROWS[:5])), flow.log_prob(ROWS[:5]), rtol=1e-6)
+    with pytest.raises(tff.InputError, match="export writes the tf_saved_model"):
+        model.export(tmp_path / "other", format="onnx")

@@ -220,6 +220,13 @@ def test_a_training_that_comes_to_nothing_leaves_the_names_as_they_were(people):
     tff.fit(flow, people.rename(columns={"weight": "mass"}), epochs=1, **QUICK)
 
 
+def test_two_columns_of_one_name_are_refused(people):
+    flow = make_small("maf", 2)
+    with pytest.raises(tff.InputError, match="x has 2 columns named 'a'; expected one"):
+        tff.fit(flow, pandas.DataFrame(people.to_numpy(), columns=["a", "a"]), epochs=1, **QUICK)
+    assert flow.columns is None
+
+
 def test_a_column_without_a_density_is_named_in_a_warning():
     rng = np.random.default_rng(0)
     table = pandas.DataFrame({"height": rng.normal(size=300), "sons": rng.poisson(3.0, 300), "id": np.arange(300)})
@@ -270,6 +277,24 @@ def test_few_rows_make_a_training_of_many_steps():
         ("seed", None),
         ("seed", 1.5),
         ("checkpoint_every", -1.0),
+        ("learning_rate", True),
+        ("epochs", 2**31),
+        ("jit_compile", "no"),
+        ("verbose", "loud"),
+        ("restandardize", "yes"),
+        ("entropy", "low"),
+        ("entropy", float("nan")),
+        ("optimizer", "fast"),
+        ("optimizer", 3),
+        ("optimizer", {"a": 1}),
+        ("callbacks", print),
+        ("callbacks", [print]),
+        ("strategy", "mirrored"),
+        ("checkpoint", 3),
+        ("checkpoint", ""),
+        ("checkpoint", __file__),
+        ("validation_data", ()),
+        ("schedule", None),
     ],
 )
 def test_options_that_cannot_work_are_refused(option, value):
@@ -277,3 +302,12 @@ def test_options_that_cannot_work_are_refused(option, value):
     with pytest.raises(tff.InputError, match=option):
         tff.fit(flow, np.random.default_rng(0).normal(size=(50, 1)), **({"epochs": 1, **QUICK} | {option: value}))
     assert flow.is_unstandardized
+
+
+def test_an_optimizer_may_be_named_and_a_callback_stand_alone():
+    seen = []
+    note = tf.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    x = np.random.default_rng(0).normal(size=(50, 1))
+    history = tff.fit(line(), x, **{"epochs": 2, **QUICK, "optimizer": "sgd", "callbacks": note})
+    assert seen == [0, 1]
+    assert type(history.model.optimizer).__name__ == "SGD"

@@ -119,6 +119,13 @@ def test_of_many_processes_one_gets_a_folder_and_without_one_each_gets_its_own(t
     assert sorted(text for text in found if text.startswith("any")) == ["any", "any-2", "any-3", "any-4"]
 
 
+def test_results_that_count_are_what_is_loaded(tmp_path):
+    old, new = (tff.nice(2, num_layers=1, hidden_units=(4,), seed=seed) for seed in (0, 1))
+    old.save(tmp_path)
+    new.save(tmp_path / COMMIT)
+    np.testing.assert_array_equal(tff.load(tmp_path).sample(3, seed=0), new.sample(3, seed=0))
+
+
 @pytest.mark.parametrize("moved", [0, 1, 2])
 def test_results_that_count_are_moved_into_place_by_whoever_comes_next(moved, tmp_path):
     run = tmp_path / "run"
@@ -311,6 +318,45 @@ def test_a_spoilt_folder_is_refused(spoil, message, tmp_path):
     spoil(tmp_path)
     with pytest.raises(tff.InputError, match=message):
         tff.Run.open(tmp_path).resume()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("folder", 3),
+        ("folder", ["a"]),
+        ("flow", None),
+        ("flow", ["maf"]),
+        ("options", 3),
+        ("options", "ab"),
+        ("data", None),
+        ("data", np.ones([5, 2])),
+        ("columns", b"x"),
+        ("columns", "x"),
+        ("context_columns", [1.5]),
+        ("key", 3),
+        ("epochs", print),
+        ("learning_rate", True),
+        ("seed", "a"),
+        ("device", 3),
+        ("checkpoint_every", "often"),
+        ("force", "yes"),
+        ("verbose", "loud"),
+    ],
+)
+def test_options_of_wrong_types_are_refused_before_there_is_a_folder(option, value, tmp_path):
+    arguments = {"folder": tmp_path / "run", "flow": "mlp", "data": "gaussian", "verbose": False, option: value}
+    with pytest.raises(tff.InputError, match="out" if option == "folder" else option):
+        tff.Run.train(**arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    sizes = {"epochs": np.int64(1), "steps_per_epoch": np.int32(2), "learning_rate": np.float32(0.01)}
+    options = {"num_layers": np.int64(1), "hidden_units": [np.int64(8)]}
+    run = tff.Run.train(tmp_path / "run", flow="nice", options=options, data="gaussian", verbose=False, **sizes)
+    assert run.settings["epochs"] == 1
+    assert run.flow.log_prob([[0.0, 0.0]]).shape == [1]
 
 
 def _made(folder):

@@ -14,7 +14,7 @@ import pytest
 
 from tfp_flows import datasets
 from tfp_flows.atomic import atomic_path
-from tfp_flows.datasets import as_table, matched, read_rows, read_table, write_rows
+from tfp_flows.datasets import as_table, matched, memory, read_rows, read_table, write_rows
 from tfp_flows.errors import InputError
 
 ROWS = np.array([[1.5, -2.0], [0.1, 3e-7], [4.0, 5e20]])
@@ -296,6 +296,11 @@ def test_numbers_that_pandas_counts_columns_with_are_no_names():
     assert as_table(pd.DataFrame(ROWS)).columns is None
     assert as_table(ROWS).columns is None
     assert as_table(pd.DataFrame(ROWS, columns=[2019, 2020])).columns == ("2019", "2020")
+    turned = pd.DataFrame(ROWS)[[1, 0]]
+    assert refusal(as_table, turned).startswith("x has the columns 1, 0: numbers that count are no names")
+    assert refusal(matched, turned, None, event_size=2).startswith("x has the columns 1, 0: numbers that count")
+    assert refusal(matched, pd.DataFrame(ROWS), ["2", "0"]) == "x has no column '2'; its columns are: 0, 1."
+    np.testing.assert_array_equal(matched(pd.DataFrame(ROWS), ["1", "0"]), ROWS[:, ::-1])
 
 
 def test_whole_numbers_that_float64_would_round_are_refused():
@@ -310,6 +315,22 @@ def test_whole_numbers_that_float64_would_round_are_refused():
     for fine in (2**53, 2**62, -(2**63), -(2**53) * 3):
         np.testing.assert_array_equal(as_table(np.array([[fine, 1]])).rows, [[float(fine), 1]])
     np.testing.assert_array_equal(as_table(np.array([[2**63]], np.uint64)).rows, [[2.0**63]])
+
+
+@pytest.mark.parametrize("kind", ["csv.gz", "parquet", "npz"])
+def test_a_small_file_may_not_unpack_to_more_than_memory_holds(kind, tmp_path, monkeypatch):
+    path, rows = tmp_path / f"zeros.{kind}", np.zeros([1_000_000, 1])
+    if kind == "csv.gz":
+        path.write_bytes(gzip.compress(b"0\n" * 4_000_000))
+    elif kind == "npz":
+        np.savez_compressed(path, rows)
+    else:
+        pa.parquet.write_table(pa.table({"x": rows[:, 0]}), path)
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr(memory, "free_memory", lambda: 4_000_000)
+    sentence = refusal(read_table, path)
+    assert sentence.startswith(str(path))
+    assert "and 0.00373 GiB of memory are free" in sentence
 
 
 # Matching.

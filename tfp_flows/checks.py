@@ -8,7 +8,25 @@ import numpy as np
 
 from tfp_flows.errors import InputError
 
-__all__ = ["check_hidden_units", "check_number", "check_part", "check_positive", "check_seed", "check_sizes", "given"]
+__all__ = [
+    "MOST",
+    "check_choice",
+    "check_dtype",
+    "check_flags",
+    "check_hidden_units",
+    "check_names",
+    "check_number",
+    "check_part",
+    "check_positive",
+    "check_seed",
+    "check_shape",
+    "check_sizes",
+    "check_text",
+    "check_training",
+    "given",
+]
+
+MOST = 2**31 - 1  # TensorFlow's sizes are of 32 bits
 
 
 def check_sizes(**sizes: int) -> None:
@@ -17,6 +35,22 @@ def check_sizes(**sizes: int) -> None:
         least = 0 if name == "context_size" else 1
         if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < least:
             raise InputError(f"{name} must be an integer of at least {least}; got {size!r}.")
+        if size > MOST:
+            raise InputError(f"{name} must be an integer of at most {MOST}; got {size!r}.")
+
+
+def check_shape(name: str, shape: Any) -> None:
+    """Raises `InputError` unless it is an integer of at least 0, or several, in a list or an array."""
+    sizes = np.asarray(shape)
+    if sizes.size and (sizes.dtype.kind not in "iu" or sizes.ndim > 1 or not ((sizes >= 0) & (sizes <= MOST)).all()):
+        raise InputError(f"{name} must be an integer from 0 to {MOST}, or a list of some; got {shape!r}.")
+
+
+def check_flags(**values: bool) -> None:
+    """Raises `InputError` unless every argument is True or False, or 1 or 0: other words are true as well."""
+    for name, value in values.items():
+        if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
+            raise InputError(f"{name} must be True or False; got {value!r}.")
 
 
 def check_hidden_units(hidden_units: Sequence[int]) -> None:
@@ -25,6 +59,32 @@ def check_hidden_units(hidden_units: Sequence[int]) -> None:
         raise InputError(f"hidden_units must be a list of integers; got {hidden_units!r}.")
     for size in hidden_units:
         check_sizes(hidden_units=size)
+
+
+def check_names(name: str, columns: Sequence[str] | None) -> None:
+    """Raises `InputError` if two columns have one name."""
+    double = next((column for column in columns or () if list(columns).count(column) > 1), None)
+    if double is not None:
+        raise InputError(f"{name} has {list(columns).count(double)} columns named {double!r}; expected one.")
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raises `InputError` unless it is one of a few words."""
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(choices)}; got {value!r}.")
+
+
+def check_dtype(dtype: str) -> None:
+    """Raises `InputError` unless it is one that flows can have."""
+    if not isinstance(dtype, str) or dtype not in ("float32", "float64"):
+        raise InputError(f"dtype must be 'float32' or 'float64'; got {dtype!r}.")
+
+
+def check_text(**values: str) -> None:
+    """Raises `InputError` unless every argument is a text, and not an empty one."""
+    for name, value in values.items():
+        if not isinstance(value, str) or not value:
+            raise InputError(f"{name} must be a text; got {value!r}.")
 
 
 def check_seed(seed: int) -> None:
@@ -52,6 +112,26 @@ def check_number(name: str, value: Any, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= value <= high:
         raise InputError(f"{name} is {value!r}; expected a number from {low:g} to {high:g}.")
     return float(value)
+
+
+def check_training(
+    *,
+    epochs: int,
+    batch_size: int | None,
+    steps_per_epoch: int | None,
+    learning_rate: float,
+    patience: int | None,
+    verbose: bool,
+    seed: int,
+    checkpoint_every: float,
+) -> None:
+    """Raises `InputError` for a number that no training can have."""
+    check_sizes(epochs=epochs)
+    check_sizes(**given(batch_size=batch_size, steps_per_epoch=steps_per_epoch, patience=patience))
+    check_positive(learning_rate=learning_rate)
+    check_flags(verbose=verbose)
+    check_seed(seed)
+    check_number("checkpoint_every", checkpoint_every, 0, float("inf"))
 
 
 def given(**options: Any) -> dict[str, Any]:

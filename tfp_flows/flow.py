@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import BatchNorm, Standardize
-from tfp_flows.checks import check_sizes
+from tfp_flows.checks import check_shape, check_sizes
 from tfp_flows.cumulative import Cumulative
 from tfp_flows.datasets.table import has_names, matched
 from tfp_flows.errors import InputError
@@ -166,6 +166,10 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         )
         return tf.reshape(found, shape)
 
+    def unnormalized_log_prob(self, value: Any, name: str = "unnormalized_log_prob", **kwargs: Any) -> tf.Tensor:
+        """`log_prob`, as the density of a flow is normalised."""
+        return self.log_prob(value, name=name, **kwargs)
+
     def prob(self, value: Any, name: str = "prob", *, batch_size: int | None = None, **kwargs: Any) -> tf.Tensor:
         """Density of the rows `value [..., D]` -> `[...]`; `log_prob` is the safer one, with the same arguments."""
         return tf.exp(self.log_prob(value, name=name, batch_size=batch_size, **kwargs))
@@ -185,6 +189,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         drawn at a time, in memory that does not grow with their number: the same draws every time for a seed and a
         batch size, but other ones than without, or with another.
         """
+        _check_sample_shape(sample_shape)
         draw, kwargs = super().sample, self._check_kwargs(kwargs)
         if batch_size is None:
             return draw(sample_shape, seed=stateless(seed), name=name, **kwargs)
@@ -194,6 +199,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         self, sample_shape: Any = (), seed: Any = None, *, batch_size: int | None = None, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws as `sample` gives them, and their log-density, with no second pass."""
+        _check_sample_shape(sample_shape)
         draw, kwargs = self.experimental_sample_and_log_prob, self._check_kwargs(kwargs)
         if batch_size is None:
             return draw(sample_shape, seed=stateless(seed), **kwargs)
@@ -408,6 +414,14 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         return tf.concat([sample_shape, tf.shape(kwargs["context"])[:-1]], axis=0)
 
 
+def _check_sample_shape(sample_shape: Any) -> None:
+    tensors = [part for part in tf.nest.flatten(sample_shape) if tf.is_tensor(part)]
+    if not tensors:
+        check_shape("sample_shape", sample_shape)
+    elif not all(tensor.dtype.is_integer for tensor in tensors):
+        raise InputError(f"sample_shape must be of integers; got a tensor of {tensors[0].dtype.name}.")
+
+
 def _exact(value: Any, columns: Sequence[str] | None, name: str, size: int) -> tf.Tensor:
     """A tensor of numbers, with all their digits: whole numbers, and lists of Python's own, as float64.
 
@@ -415,9 +429,14 @@ def _exact(value: Any, columns: Sequence[str] | None, name: str, size: int) -> t
     """
     if has_names(value):
         value = matched(value, columns, name=name, event_size=size)
-    elif isinstance(value, (list, tuple)) and not any(tf.is_tensor(part) for part in tf.nest.flatten(value)):
-        value = np.asarray(value)
-    value = tf.convert_to_tensor(value)
+    try:
+        if isinstance(value, (list, tuple)) and not any(tf.is_tensor(part) for part in tf.nest.flatten(value)):
+            value = np.asarray(value)
+        value = tf.convert_to_tensor(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be an array of numbers; got a {type(value).__name__}.") from error
+    if not (value.dtype.is_floating or value.dtype.is_integer or value.dtype.is_bool):
+        raise InputError(f"{name} must be real numbers; got {value.dtype.name}.")
     return value if value.dtype.is_floating else tf.cast(value, tf.float64)
 
 

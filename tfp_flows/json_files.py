@@ -12,9 +12,13 @@ __all__ = ["parsed_json", "read_json", "write_json"]
 
 def write_json(path: Path, facts: dict[str, Any]) -> None:
     """Writes a JSON object, whole or not at all."""
-    # default: TensorFlow wraps the dictionaries of a module; from Python 3.13 on, json does not know them as such
     with atomic_path(path, force=True) as scratch:
-        scratch.write_text(json.dumps(facts, indent=2, default=dict) + "\n", encoding="utf-8")
+        scratch.write_text(json.dumps(facts, indent=2, default=_plain) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's, and the dictionaries of modules, which TensorFlow wraps."""
+    return value.item() if hasattr(value, "item") else dict(value)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from typing import Any
 from tfp_flows.atomic import atomic_path
 from tfp_flows.errors import InputError
 
-__all__ = ["RunFolder", "read_history", "write_history"]
+__all__ = ["COMMIT", "RunFolder", "read_history", "write_history"]
 
 LOCK, TRAINING, STAGED, COMMIT, DROPPED, ASIDE = ".lock", "training", ".staged", ".commit", ".dropped", ".aside"
 _LEFT_OVER = re.compile(r"\.[0-9a-f]{32}(\.\w+)?")  # of atomic_path, in a process that was killed
@@ -52,6 +52,8 @@ class RunFolder:
         Raises:
           InputError: if it cannot be written, is not empty, or another process is at work there; nothing is changed.
         """
+        if not isinstance(out, (str, os.PathLike, type(None))) or out == "":
+            raise InputError(f"out must be a folder; got {out!r}.")
         folder = cls._free(name) if out is None else cls(out)
         folder._lock(anew)
         try:

@@ -8,10 +8,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tfp_flows.checks import check_flags, check_names, check_text, check_training, given
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.json_files import read_json, write_json
 from tfp_flows.run_folder import RunFolder, read_history, write_history
@@ -31,6 +32,7 @@ OTHER_ROUNDS = (120, 1e-2)
 FILE_PATIENCE = 20  # rows that are drawn afresh cannot be overfitted, and a pause before the rate has decayed is no end
 TEST_ROWS = 10_000
 SHOWN_ROWS = 9_800
+NUMBERS = ("epochs", "batch_size", "learning_rate", "steps_per_epoch", "seed")  # of settings, for `fit` and `distill`
 
 
 class Scores(NamedTuple):
@@ -117,9 +119,10 @@ class Run:
             folder, if an epoch has ended.
         """
         source = _source_settings(data, columns, key, context_columns)
+        check_text(flow=flow, **given(device=device))
         rounds, rate = ROUNDS.get(flow, OTHER_ROUNDS)
         settings = {
-            **{"flow": flow, "options": dict(options or {}), **source, "epochs": rounds if epochs is None else epochs},
+            **{"flow": flow, "options": _options(options), **source, "epochs": rounds if epochs is None else epochs},
             **{"batch_size": batch_size, "learning_rate": rate if learning_rate is None else learning_rate},
             **{"patience": patience, "steps_per_epoch": steps_per_epoch, "device": device, "seed": seed},
         }
@@ -143,8 +146,9 @@ class Run:
     ) -> "Run":
         """Fits a student to this run's flow, by `tff.distill`, into a folder of its own; options as for `train`."""
         self.flow  # noqa: B018 - a run without a flow is refused before a folder is made
+        check_text(flow=flow)
         settings = {
-            **{"teacher": str(self.folder.resolve()), "flow": flow, "options": dict(options or {}), "epochs": epochs},
+            **{"teacher": str(self.folder.resolve()), "flow": flow, "options": _options(options), "epochs": epochs},
             **{"batch_size": batch_size, "learning_rate": learning_rate, "steps_per_epoch": steps_per_epoch},
             "seed": seed,
         }
@@ -188,6 +192,11 @@ class Run:
         verbose: bool,
         every: float,
     ) -> "Run":
+        check_training(
+            **{name: settings[name] for name in NUMBERS},
+            **{"patience": settings.get("patience"), "verbose": verbose, "checkpoint_every": every},
+        )
+        check_flags(force=force)
         with RunFolder.claimed(out, name=name, force=force) as folder:
             config = {"format": FORMAT, "kind": kind, "settings": settings}
             try:
@@ -436,6 +445,7 @@ class _Source:
             return None, _Rows(self.law.split(seed).test)
         rows = self.parted()
         print(datasets.Table(rows.x, rows.columns, self.name).describe(), file=sys.stderr)
+        check_names(self.name, (*(rows.columns or ()), *(rows.context_columns or ())))
         order = np.random.default_rng(seed).permutation(len(rows.x))
         held_out = max(1, len(order) // 10)
         return rows.take(order[held_out:]), rows.take(order[:held_out])
@@ -454,10 +464,25 @@ def _source_settings(
     """`data`, `columns` and `key` as JSON has them: a file by its whole path."""
     if hasattr(data, "config"):
         return {"data": data.name, "data_options": data.config}
+    if not isinstance(data, (str, os.PathLike)):
+        raise InputError(f"data must be the name of a dataset or a file, or a dataset; got a {type(data).__name__}.")
+    for argument, value in (("columns", columns), ("context_columns", context_columns)):
+        if value is not None and not (
+            isinstance(value, (list, tuple)) and all(isinstance(c, (str, int)) for c in value)
+        ):
+            raise InputError(f"{argument} must be a list of names and numbers; got {value!r}.")
+    check_text(**given(key=key))
     name = os.fspath(data)
     if Path(name).suffix or Path(name).is_dir():
         name = str(Path(name).resolve())
     return {"data": name, "columns": columns, "context_columns": context_columns, "key": key}
+
+
+def _options(options: Any) -> dict[str, Any]:
+    """The options of a chain, which config.json can hold."""
+    if not isinstance(options, (Mapping, type(None))):
+        raise InputError(f"options must be a dict, as in {{'num_layers': 4}}; got {options!r}.")
+    return dict(options or {})
 
 
 class _Work(NamedTuple):
@@ -479,13 +504,13 @@ def _training(settings: dict[str, Any]) -> _Work:
     sizes |= {"context_size": context_size} if context_size else {}
     flow = tff.make(settings["flow"], **sizes, **settings["options"])
     patience = FILE_PATIENCE if settings["patience"] is None and source.law is None else settings["patience"]
-    given = {name: settings[name] for name in ("epochs", "batch_size", "learning_rate", "steps_per_epoch", "seed")}
+    numbers = {name: settings[name] for name in NUMBERS}
 
     def train(**more: Any) -> Any:
         if source.law:
-            return tff.fit(flow, source.law, patience=patience, **given, **more)
+            return tff.fit(flow, source.law, patience=patience, **numbers, **more)
         flow.columns, flow.context_columns = rows.columns, rows.context_columns
-        return tff.fit(flow, rows.x, context=rows.context, patience=patience, **given, **more)
+        return tff.fit(flow, rows.x, context=rows.context, patience=patience, **numbers, **more)
 
     def measure() -> dict[str, Any]:
         return _scores(flow, test, source.law and source.law.entropy).metrics
@@ -504,7 +529,7 @@ def _distillation(settings: dict[str, Any]) -> _Work:
         sizes["context_size"], context = expert.context_size, teacher.context()
     student = tff.make(settings["flow"], **sizes, **settings["options"])
     student.columns, student.context_columns = expert.columns, expert.context_columns
-    given = {name: settings[name] for name in ("epochs", "batch_size", "learning_rate", "steps_per_epoch", "seed")}
+    numbers = {name: settings[name] for name in NUMBERS}
 
     def measure() -> dict[str, Any]:
         seen = None if context is None else context[:TEST_ROWS]
@@ -514,7 +539,9 @@ def _distillation(settings: dict[str, Any]) -> _Work:
         return {"rows": len(difference), "kl": float(difference.mean()), "standard_error": error}
 
     data = teacher.config.get("data", {}) | {"teacher": settings["teacher"]}
-    return _Work(student, lambda **more: tff.distill(expert, student, context=context, **given, **more), measure, data)
+    return _Work(
+        student, lambda **more: tff.distill(expert, student, context=context, **numbers, **more), measure, data
+    )
 
 
 _WORK = {"train": _training, "distill": _distillation}

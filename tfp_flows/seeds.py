@@ -4,6 +4,7 @@ import hashlib
 import operator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.errors import InputError
@@ -28,15 +29,21 @@ def stateless(seed: Any) -> Any:
     >>> stateless(-1).numpy().tolist(), stateless(7 + 2**32).numpy().tolist()
     ([-1, -1], [1, 7])
     """
-    if isinstance(seed, (float, complex, str, bytes)):
-        raise InputError(f"seed must be an integer, a seed of TFP's or None; got {seed!r}.")
     try:
         seed = operator.index(seed)
-    except TypeError:  # a pair of integers, a stream of seeds, None
-        return seed
+    except TypeError as error:  # a pair of integers, a stream of seeds, None
+        if seed is None or callable(seed) or any(map(tf.is_tensor, tf.nest.flatten(seed))) or _is_pair(seed):
+            return seed
+        raise InputError(f"seed must be an integer, a seed of TFP's or None; got {seed!r}.") from error
     if not -(2**63) <= seed < 2**63:
         seed = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:8], "little", signed=True)
     if "loop_body" in tf.get_current_name_scope().split("/"):
         return seed % (2**31 - 1)
     halves = (seed >> 32) % 2**32, seed % 2**32
     return tf.constant([half - 2**32 if half >= 2**31 else half for half in halves], tf.int32)
+
+
+def _is_pair(seed: Any) -> bool:
+    return (
+        isinstance(seed, (list, tuple, np.ndarray)) and np.shape(seed) == (2,) and np.asarray(seed).dtype.kind in "iu"
+    )

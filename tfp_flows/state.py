@@ -33,6 +33,7 @@ from tfp_flows.atomic import atomic_path
 from tfp_flows.errors import InputError
 from tfp_flows.json_files import parsed_json, read_json
 from tfp_flows.recipe import at_most, make_again, recipe_of
+from tfp_flows.run_folder import COMMIT
 
 __all__ = ["State", "make_from", "put_into", "read_state", "restored", "save_state"]
 
@@ -92,6 +93,13 @@ def save_state(folder: str | os.PathLike, flow: Any) -> None:
 def read_state(folder: str | os.PathLike) -> State:
     """What `save_state` wrote, or version 0.1; `InputError` in one sentence for anything else."""
     folder = Path(folder)
+    pending = folder / COMMIT / FILE  # of a run whose process was killed before it had moved its results into place
+    if pending.is_file():
+        try:
+            return _read_file(pending)
+        except InputError:
+            if pending.is_file():  # else somebody has moved it meanwhile
+                raise
     if (folder / FILE).is_file() or not (folder / WEIGHTS_0_1).is_file():
         return _read_file(folder / FILE)
     config = read_json(folder / CONFIG_0_1).get("flow")

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.errors import InputError
+from tfp_flows.checks import check_dtype, check_flags, check_number, check_positive
 from tfp_flows.recipe import Recorded
 
 __all__ = ["LeakyReLU"]
@@ -52,10 +52,10 @@ class LeakyReLU(Recorded, tfp.bijectors.Bijector):
         dtype: str = "float32",
         name: str = "leaky_relu",
     ) -> None:
-        if not alpha > 0:
-            raise InputError(f"alpha must be positive, or the layer has no inverse; got {alpha!r}.")
-        if not smoothness >= 0:
-            raise InputError(f"smoothness must be at least 0; got {smoothness!r}.")
+        check_positive(alpha=alpha)
+        check_flags(trainable=trainable)
+        check_dtype(dtype)
+        check_number("smoothness", smoothness, 0, float("inf"))
         super().__init__(forward_min_event_ndims=0, dtype=tf.as_dtype(dtype), name=name)
         start = np.asarray(np.log(alpha), dtype)
         self.log_alpha = tf.Variable(start, trainable=trainable, name=f"{name}/log_alpha")

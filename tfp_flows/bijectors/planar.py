@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.checks import check_dtype, check_sizes
 from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["Planar"]
@@ -54,6 +55,8 @@ class Planar(Recorded, tfp.bijectors.Bijector):
         dtype: str = "float32",
         name: str = "planar",
     ) -> None:
+        check_sizes(event_size=event_size)
+        check_dtype(dtype)
         spend(event_size)
         super().__init__(forward_min_event_ndims=1, dtype=tf.as_dtype(dtype), name=name)
         rng = rng or np.random.default_rng()

@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.real_nvp import RealNVP
+from tfp_flows.checks import check_positive, given
 from tfp_flows.errors import InputError
 
 __all__ = ["SplineCoupling"]
@@ -82,10 +83,7 @@ class _Splines(tf.Module):
         bins, rest = divmod(network.params + 1, 3)
         if rest or not 2 <= bins <= 500:
             raise InputError(f"network.params must be 3 K - 1 for K of 2 to 500 bins; got {network.params}.")
-        if not interval > 0:
-            raise InputError(f"interval must be positive; got {interval!r}.")
-        if logit_bound is not None and not logit_bound > 0:
-            raise InputError(f"logit_bound must be positive or None; got {logit_bound!r}.")
+        check_positive(interval=interval, **given(logit_bound=logit_bound))
         self.network, self.bins, self.interval = network, bins, float(interval)
         self.logit_bound = None if logit_bound is None else float(logit_bound)
         self.context_size = network.context_size

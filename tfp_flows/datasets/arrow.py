@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfp_flows.datasets.memory import check_memory
 from tfp_flows.datasets.refusals import of_others
 from tfp_flows.datasets.text import chosen_columns
 from tfp_flows.errors import InputError
@@ -26,13 +27,17 @@ def read_arrow(
     import pyarrow.parquet
 
     try:
-        if parquet:
-            table = pyarrow.parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).read()
+        if parquet:  # a column of one value, again and again, takes no room in the file
+            file = pyarrow.parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+            check_memory(name, 8 * file.metadata.num_rows * file.metadata.num_columns)
+            table = file.read()
         elif data[:6] == b"ARROW1" or data[:4] == b"FEA1":
             table = pyarrow.feather.read_table(pa.BufferReader(data))
         else:
             table = pa.ipc.open_stream(pa.BufferReader(data)).read_all()
         table.validate(full=True)  # lengths and offsets inside a damaged file may point anywhere
+    except InputError:
+        raise
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, MemoryError) as error:
         raise InputError(f"{name} cannot be loaded ({of_others(error)}); expected a table.") from error
     if columns is None:

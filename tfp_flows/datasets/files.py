@@ -14,6 +14,7 @@ import numpy as np
 
 from tfp_flows.atomic import atomic_path
 from tfp_flows.datasets.arrow import read_arrow, write_arrow
+from tfp_flows.datasets.memory import check_memory
 from tfp_flows.datasets.refusals import of_others, plural, some_of
 from tfp_flows.datasets.table import Table, as_rows, as_table, matched, table_of
 from tfp_flows.datasets.text import chosen_columns, is_header, like_a_number, read_text
@@ -24,6 +25,7 @@ __all__ = ["read_rows", "read_table", "write_rows"]
 _TEXT = (".csv", ".tsv")
 _ARROW = (".parquet", ".feather", ".arrow")
 _READ = (*_TEXT, ".csv.gz", ".tsv.gz", ".npy", ".npz", *_ARROW)
+_PART = 1 << 24  # bytes that are unpacked at a time
 _WRITTEN = (*_TEXT, ".npy", ".npz", *_ARROW)
 
 # What NumPy and zipfile raise for a file that is truncated, damaged, encrypted, of another kind, or a pickle.
@@ -207,8 +209,12 @@ def _read_file(path: Path, columns: Sequence[str | int] | None, key: str | None)
 
 def _unpacked(path: Path) -> bytes:
     try:
+        unpacked = bytearray()
         with gzip.open(path) as file:
-            return file.read()
+            while part := file.read(_PART):
+                check_memory(str(path), len(unpacked) + len(part))
+                unpacked += part
+        return bytes(unpacked)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path} cannot be unpacked ({of_others(error)}); expected a gzip file.") from error
 
@@ -258,6 +264,7 @@ def _chosen_of(array: np.ndarray, names: np.ndarray | None, columns: Sequence | 
 
 
 def _array_in(archive: zipfile.ZipFile, member: str) -> np.ndarray:
+    check_memory(f"{archive.filename}, array {member!r}", archive.getinfo(f"{member}.npy").file_size)
     with archive.open(f"{member}.npy") as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 

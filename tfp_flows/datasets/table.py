@@ -93,8 +93,21 @@ def table_of(titles: Sequence[Any], parts: Sequence[Any], *, name: str) -> Table
         )
     floats = [_floats(array[:, None], name, labels[i : i + 1]) for i, array in enumerate(arrays)]
     rows = _finite(np.concatenate(floats, axis=1), name, labels, arrays)
-    unnamed = list(titles) == list(range(len(titles)))
-    return Table(rows, None if unnamed else tuple(str(title) for title in titles), name)
+    return Table(rows, _names(titles, name), name)
+
+
+def _names(titles: Sequence[Any], name: str) -> tuple[str, ...] | None:
+    """Titles as names; None for the numbers 0, 1, 2, ... that only count."""
+    counting = list(range(len(titles)))
+    if list(titles) == counting:
+        return None
+    if all(isinstance(title, numbers.Integral) for title in titles) and sorted(titles) == counting:
+        order = some_of([str(title) for title in titles], 5)
+        raise InputError(
+            f"{name} has the columns {order}: numbers that count are no names, and these are not in their order; give "
+            "the columns names, or take the array without them."
+        )
+    return tuple(str(title) for title in titles)
 
 
 def as_rows(
@@ -168,7 +181,9 @@ def matched(
     Traceback (most recent call last):
     tfp_flows.errors.InputError: x has no column 'height'; its columns are: weight, size.
     """
-    titles = _names_of(x)
+    titles = _names_of(x, name)
+    if titles is None and columns is not None and all(column.isdecimal() for column in columns):
+        titles = tuple(str(title) for title in _titles(x))  # where the others are numbers, these are names too
     if titles and columns is not None:
         order = _order(x.name if isinstance(x, Table) else name, titles, columns, drop_extra)  # before any cell is read
         if order != list(range(len(titles))):
@@ -236,12 +251,12 @@ def has_names(x: Any) -> bool:
     return is_table or (isinstance(x, np.ndarray) and x.dtype.names is not None)
 
 
-def _names_of(x: Any) -> tuple[str, ...] | None:
+def _names_of(x: Any, name: str) -> tuple[str, ...] | None:
     """The names of the columns of `x`, unless they only count."""
     if isinstance(x, Table):
         return x.columns
     titles = _titles(x)
-    return None if titles == list(range(len(titles))) else tuple(str(title) for title in titles)
+    return _names(titles, name) if titles else None
 
 
 def _named_parts(x: Any, name: str) -> tuple[list[Any], list[Any]] | None:

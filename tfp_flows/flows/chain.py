@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import BatchNorm, Permute, RecomputingChain, ReversibleChain, Standardize
-from tfp_flows.checks import check_hidden_units, check_sizes
+from tfp_flows.checks import check_dtype, check_flags, check_hidden_units, check_sizes
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.networks.dense import random_generator
@@ -34,8 +34,8 @@ def build_chain(
     """
     event_size, num_layers, dtype = options["event_size"], options["num_layers"], options["dtype"]
     check_sizes(event_size=event_size, num_layers=num_layers, context_size=options["context_size"])
-    if dtype not in ("float32", "float64"):
-        raise InputError(f"dtype must be 'float32' or 'float64'; got {dtype!r}.")
+    check_dtype(dtype)
+    check_flags(**{name: options[name] for name in ("batch_norm", "recompute", "reversible") if name in options})
     spend(event_size * num_layers)
     rng = random_generator(options["seed"])
     if "hidden_units" in options:
@@ -99,11 +99,13 @@ def _permutations(
         if permutation not in makers:
             raise InputError(f"permutation must be reverse, random, none or a list of them; got {permutation!r}.")
         return [makers[permutation]() for _ in range(count)]
+    if not isinstance(permutation, (list, tuple)):
+        raise InputError(f"permutation must be reverse, random, none or a list of them; got {permutation!r}.")
     if len(permutation) != count:
         raise InputError(f"permutation must list {count} of them, one between each two layers; got {len(permutation)}.")
     for p in permutation:
-        if p is not None and sorted(p) != list(range(event_size)):
-            raise InputError(f"permutation must list permutations of 0..{event_size - 1}; got {list(p)!r}.")
+        if p is not None and sorted(np.ravel(p).tolist()) != list(range(event_size)):
+            raise InputError(f"permutation must list permutations of 0..{event_size - 1}; got {p!r}.")
     return [None if p is None else list(p) for p in permutation]
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Affine, LeakyReLU
+from tfp_flows.checks import check_sizes
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.flows.chain import build_chain
@@ -52,6 +53,7 @@ def mlp(
     Source: Eric Jang, "Normalizing Flows Tutorial, Part 1: Distributions and Determinants", 2018.
     """
     options = dict(locals())
+    check_sizes(context_size=context_size)
     if context_size:
         raise InputError(f"mlp has no network to take a context: context_size must be 0; got {context_size!r}.")
 

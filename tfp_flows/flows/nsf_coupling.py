@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tfp_flows.bijectors import SplineCoupling
+from tfp_flows.checks import check_sizes
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.flows.chain import build_chain, check_coupling
@@ -67,6 +68,7 @@ def nsf_coupling(
     """
     options = dict(locals())
     check_coupling("nsf_coupling", event_size)
+    check_sizes(num_bins=num_bins)
     if not 2 <= num_bins <= 500:
         raise InputError(f"num_bins must be from 2 to 500; got {num_bins!r}.")
     num_masked = event_size // 2

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tfp_flows.bijectors import Planar
+from tfp_flows.checks import check_sizes
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.flows.chain import build_chain
@@ -50,6 +51,7 @@ def planar(
     Source: Rezende and Mohamed, Variational Inference with Normalizing Flows, arXiv:1505.05770.
     """
     options = dict(locals())
+    check_sizes(context_size=context_size)
     if context_size:
         raise InputError(f"planar has no network to take a context: context_size must be 0; got {context_size!r}.")
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_seed
+from tfp_flows.checks import check_choice, check_seed
 from tfp_flows.errors import InputError
 
 __all__ = [
@@ -34,8 +34,7 @@ ACTIVATIONS: dict[str, Callable] = {
 
 def activation_function(name: str) -> Callable[[tf.Tensor], tf.Tensor]:
     """The activation of that name; `InputError` lists the names there are."""
-    if name not in ACTIVATIONS:
-        raise InputError(f"activation must be one of {', '.join(ACTIVATIONS)}; got {name!r}.")
+    check_choice("activation", name, list(ACTIVATIONS))
     return ACTIVATIONS[name]
 
 
@@ -94,7 +93,7 @@ class Dense(tf.Module):
         name: str = "dense",
     ) -> None:
         super().__init__()
-        shape = (input_size, output_size)
+        shape = (int(input_size), int(output_size))
         mask = np.ones(shape, bool) if mask is None else mask
         fan_in = mask.sum() / output_size
         self.kernel_shape, self._mask, self._dtype = shape, mask, dtype
@@ -104,7 +103,7 @@ class Dense(tf.Module):
             limit = gain * np.sqrt(3.0 / fan_in)
             start = rng.uniform(-limit, limit, shape) * mask
             self._parts = _parts(mask, STRIPE, WORTH_SAVING)
-            self._transposed = _is_transposed(self._parts, input_size)
+            self._transposed = _is_transposed(self._parts, shape[0])
             for i, (kernel, there) in enumerate(zip(self._cut(start), self._cut(mask), strict=True)):
                 self.kernels.append(tf.Variable(kernel.astype(dtype), name=f"{self.kernel_name}{i}"))
                 self._masks.append(None if there.all() else tf.constant(there, dtype))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_hidden_units, check_sizes
+from tfp_flows.checks import check_dtype, check_hidden_units, check_sizes
 from tfp_flows.errors import InputError
 from tfp_flows.networks.autoregression import BLOCK, Plan, solve, take
 from tfp_flows.networks.dense import (
@@ -88,6 +88,7 @@ class MADE(Recorded, tf.Module):
         super().__init__(name=name)
         check_sizes(event_size=event_size, params=params, context_size=context_size)
         check_hidden_units(hidden_units)
+        check_dtype(dtype)
         rng = random_generator(seed)
         sizes = [event_size + context_size, *hidden_units, event_size * params]
         spend(sum(n * m for n, m in itertools.pairwise(sizes)) if event_size > 1 else sum(sizes))
@@ -206,8 +207,8 @@ def _degrees(order: str | Sequence[int], event_size: int, rng: np.random.Generat
         if order not in ORDERS:
             raise InputError(f"order must be one of {', '.join(ORDERS)} or a permutation of 1..D; got {order!r}.")
         return {"left-to-right": natural, "right-to-left": natural[::-1], "random": rng.permutation(natural)}[order]
-    if sorted(order) != natural.tolist():
-        raise InputError(f"order must be a permutation of 1..{event_size}; got {list(order)!r}.")
+    if sorted(np.ravel(order).tolist(), key=str) != sorted(natural.tolist(), key=str):
+        raise InputError(f"order must be a permutation of 1..{event_size}; got {order!r}.")
     return np.asarray(order)
 
 

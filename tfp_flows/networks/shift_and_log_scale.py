@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfp_flows.errors import InputError
+from tfp_flows.checks import check_positive
 from tfp_flows.recipe import Recorded
 
 __all__ = ["ShiftAndLogScale"]
@@ -25,8 +25,7 @@ class ShiftAndLogScale(Recorded, tf.Module):
 
     def __init__(self, network: Callable, bound: float = 5.0) -> None:
         super().__init__(name="shift_and_log_scale")
-        if not bound > 0:
-            raise InputError(f"log_scale_bound must be positive; got {bound!r}.")
+        check_positive(log_scale_bound=bound)
         self.network, self.bound = network, float(bound)
         self.context_size = network.context_size
 

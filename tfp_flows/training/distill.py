@@ -1,6 +1,5 @@
 """distill: fit a flow that samples fast to one that scores fast, on the student's own samples."""
 
-import math
 import os
 from typing import Any
 
@@ -8,15 +7,16 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import check_number, check_positive, check_seed, check_sizes, given
+from tfp_flows.checks import check_number, check_sizes
 from tfp_flows.datasets import matched
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.training.callbacks import values_of
 from tfp_flows.training.checkpoint import as_plan
 from tfp_flows.training.history import History
-from tfp_flows.training.loop import adam, check_schedule, run, uses_xla
+from tfp_flows.training.loop import adam, run, uses_xla
 from tfp_flows.training.model import TrainedFlow
+from tfp_flows.training.options import check_options
 from tfp_flows.training.rows import Rows, identity_of, steps_at_once, untuned
 
 __all__ = ["distill"]
@@ -71,7 +71,7 @@ def distill(
       learning_rate: of Adam, at the start.
       schedule: "cosine", from `learning_rate` to zero over all epochs, or "constant".
       clip_norm: global norm that gradients are clipped to; None for no clipping.
-      optimizer: a Keras optimizer in place of Adam, its schedule and its clipping.
+      optimizer: a Keras optimizer, or its name, in place of Adam, its schedule and its clipping.
       warm_up: part of the training over which the teacher's density rises from nearly flat, `p^0.02`, to itself: the
         student starts broad, and fewer modes are missed.
       patience: epochs without a better validation KL before training stops; None never stops.
@@ -104,14 +104,28 @@ def distill(
 
     Source: van den Oord et al., Parallel WaveNet, arXiv:1711.10433.
     """
-    check_sizes(epochs=epochs, batch_size=batch_size, steps_per_epoch=steps_per_epoch)
-    check_sizes(**given(patience=patience))
-    check_positive(learning_rate=learning_rate, **given(clip_norm=clip_norm))
-    check_seed(seed)
-    check_schedule(schedule)
-    if not 0 <= warm_up <= 1:
-        raise InputError(f"warm_up must be at least 0 and at most 1; got {warm_up!r}.")
-    check_number("checkpoint_every", checkpoint_every, 0, math.inf)
+    if not isinstance(student, Flow):
+        raise InputError(f"student must be a tff.Flow; got a {type(student).__name__}.")
+    if not hasattr(teacher, "log_prob"):
+        raise InputError(f"teacher must be a flow or another distribution; got a {type(teacher).__name__}.")
+    check_sizes(batch_size=batch_size, steps_per_epoch=steps_per_epoch)
+    callbacks = check_options(
+        epochs=epochs,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        clip_norm=clip_norm,
+        optimizer=optimizer,
+        patience=patience,
+        jit_compile=jit_compile,
+        callbacks=callbacks,
+        verbose=verbose,
+        seed=seed,
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+    )
+    check_number("warm_up", warm_up, 0, 1)
     contexts = _contexts(teacher, student, context)
     start = values_of(student.variables)
     if student.is_unstandardized:
@@ -119,7 +133,7 @@ def distill(
     steps, block = epochs * steps_per_epoch, steps_at_once(steps_per_epoch)
     model = _Distillation(student, teacher, batch_size)
     model.compile(
-        optimizer or adam(learning_rate, schedule, steps, clip_norm),
+        optimizer or adam(float(learning_rate), schedule, steps, clip_norm),
         jit_compile=uses_xla(jit_compile, steps),
     )
     model.optimizer.build(model.trainable_variables)
@@ -145,7 +159,7 @@ def distill(
         set_batch_norm=None,
         start=start,
         patience=patience,
-        callbacks=list(callbacks),
+        callbacks=callbacks,
         verbose=verbose,
         learning_rate=learning_rate,
         checkpoint=plan,

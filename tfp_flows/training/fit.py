@@ -1,8 +1,8 @@
 """fit: train a flow by maximum likelihood, with what people expect of it."""
 
 import functools
-import math
 import os
+import sys
 import warnings
 from typing import Any
 
@@ -10,15 +10,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
-from tfp_flows.checks import check_number, check_part, check_positive, check_seed, check_sizes, given
+from tfp_flows.checks import check_flags, check_number, check_part, given
 from tfp_flows.datasets import column_warnings
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.flow import Flow
 from tfp_flows.training.callbacks import values_of
 from tfp_flows.training.checkpoint import as_plan
 from tfp_flows.training.history import History
-from tfp_flows.training.loop import adam, check_schedule, run, uses_xla
+from tfp_flows.training.loop import adam, run, uses_xla
 from tfp_flows.training.model import FlowModel, check_whole_batches
+from tfp_flows.training.options import check_options
 from tfp_flows.training.rows import Rows, Source, as_source, batches_of, check_rows, identity_of, steps_at_once
 
 __all__ = ["fit"]
@@ -77,7 +78,7 @@ def fit(
       learning_rate: of Adam, at the start.
       schedule: "cosine", from `learning_rate` to zero over all epochs, or "constant".
       clip_norm: global norm that gradients are clipped to; None for no clipping.
-      optimizer: a Keras optimizer in place of Adam, its schedule and its clipping.
+      optimizer: a Keras optimizer, or its name, in place of Adam, its schedule and its clipping.
       patience: epochs without a better validation NLL before training stops; None never stops.
       entropy: lowest NLL there is, in nats; known by itself for a `tff.datasets` dataset.
       restandardize: whether a flow that was fitted before is standardised anew, by these rows. By default it is not,
@@ -116,13 +117,27 @@ def fit(
     """
     if not isinstance(flow, Flow):
         raise InputError(f"flow must be a tff.Flow; got {type(flow).__name__}.")
-    check_sizes(epochs=epochs)
-    check_sizes(**given(batch_size=batch_size, steps_per_epoch=steps_per_epoch, patience=patience))
-    check_positive(learning_rate=learning_rate, **given(clip_norm=clip_norm))
+    callbacks = check_options(
+        epochs=epochs,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        clip_norm=clip_norm,
+        optimizer=optimizer,
+        patience=patience,
+        jit_compile=jit_compile,
+        callbacks=callbacks,
+        verbose=verbose,
+        seed=seed,
+        checkpoint=checkpoint,
+        checkpoint_every=checkpoint_every,
+    )
     check_part(validation_split=validation_split)
-    check_seed(seed)
-    check_number("checkpoint_every", checkpoint_every, 0, math.inf)
-    check_schedule(schedule)
+    check_flags(**given(restandardize=restandardize))
+    if entropy is not None:
+        check_number("entropy", entropy, -sys.float_info.max, sys.float_info.max)
+    _check_strategy(flow, strategy)
     source = as_source(
         x,
         context,
@@ -136,10 +151,13 @@ def fit(
     )
     if validation_data is not None:
         parts = validation_data if isinstance(validation_data, tuple) else (validation_data,)
+        if not 1 <= len(parts) <= 3:
+            raise InputError(
+                f"validation_data must be x, (x, context) or (x, context, sample_weight); got {len(parts)} parts."
+            )
         names = flow.columns or source.columns, flow.context_columns or source.context_columns
         checked = check_rows(*(*parts, None, None)[:3], flow, *names)
         source = source._replace(validation=checked, held_out=None)
-    _check_strategy(flow, strategy)
     _check_context(flow, source)
     _warn_of_columns(flow, source)
     start = values_of(flow.variables)
@@ -154,7 +172,7 @@ def fit(
         halves = total_steps >= HALVES_STEPS
         model = FlowModel(flow, entropy=floor, in_blocks=source.in_blocks > 0, in_halves=halves)
         model.compile(
-            optimizer or adam(learning_rate, schedule, total_steps, clip_norm),
+            optimizer or adam(float(learning_rate), schedule, total_steps, clip_norm),
             jit_compile=xla,
             steps_per_execution=at_once,
         )
@@ -184,7 +202,7 @@ def fit(
         set_batch_norm=lambda: flow.set_batch_norm(source.rows.x, source.rows.context),
         start=start,
         patience=patience,
-        callbacks=list(callbacks),
+        callbacks=callbacks,
         verbose=verbose,
         learning_rate=learning_rate,
         checkpoint=plan,
@@ -272,6 +290,8 @@ def _warn_of_statistics(flow: Flow, rows: Rows) -> None:
 
 
 def _check_strategy(flow: Flow, strategy: tf.distribute.Strategy | None) -> None:
+    if strategy is not None and not isinstance(strategy, tf.distribute.Strategy):
+        raise InputError(f"strategy must be a tf.distribute.Strategy; got a {type(strategy).__name__}.")
     if strategy and not all(strategy.extended.variable_created_in_scope(v) for v in flow.trainable_variables):
         raise InputError(f"{flow.name} was not built under strategy.scope(): its variables live on one device only.")
     if strategy and strategy.num_replicas_in_sync > 1:

@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors import BatchNorm
-from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
+from tfp_flows.errors import DivergenceError, TrainingInterrupted
 from tfp_flows.signals import noting
 from tfp_flows.training.callbacks import STATUS, BatchNormStatistics, BestWeights, ProgressBar, StopWhenNotFinite
 from tfp_flows.training.checkpoint import CheckpointPlan, Checkpoints
 
-__all__ = ["adam", "check_schedule", "run", "uses_xla"]
+__all__ = ["adam", "run", "uses_xla"]
 
 XLA_STEPS = 1000  # below this many steps, compiling with XLA costs more than it saves: benchmarks/xla.py
 
@@ -158,9 +158,3 @@ def adam(learning_rate: float, schedule: str, steps: int, clip_norm: float | Non
 def uses_xla(jit_compile: bool | None, steps: int) -> bool:
     """What was asked for, or whether the work is long enough to pay for the compilation."""
     return steps >= XLA_STEPS if jit_compile is None else jit_compile
-
-
-def check_schedule(schedule: str) -> None:
-    """Raises `InputError` for an unknown schedule."""
-    if schedule not in ("cosine", "constant"):
-        raise InputError(f"schedule must be 'cosine' or 'constant'; got {schedule!r}.")

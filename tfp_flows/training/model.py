@@ -196,6 +196,12 @@ class FlowModel(TrainedFlow):
         """Log-probabilities of rows x, or of (x, context)."""
         return super().predict(self._as_arrays(x, None, None)[0], *args, **options)
 
+    def export(self, filepath: Any, format: str = "tf_saved_model", **options: Any) -> None:
+        """`flow.export(filepath)`: a SavedModel with the functions log_prob, sample, encode and decode."""
+        if format != "tf_saved_model" or any(value is not None for value in options.values()):
+            raise InputError("export writes the tf_saved_model of flow.export: give it a folder and nothing else.")
+        self.flow.export(filepath)
+
     def _as_arrays(self, x: Any, context: Any, weight: Any) -> tuple[Any, Any]:
         """Tables with names as arrays in the flow's order; without a context, Keras would drop the weights of rows."""
         x = tuple(self._in_order(part, i) for i, part in enumerate(x)) if isinstance(x, tuple) else self._in_order(x, 0)

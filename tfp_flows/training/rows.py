@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.checks import check_names
 from tfp_flows.datasets import Dataset, as_rows, as_table, matched
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
@@ -86,6 +87,8 @@ def as_source(
         return _streamed(x, steps_per_epoch, flow)
     table = as_table(x, name="x")
     given = None if context is None else as_table(context, name="context")
+    check_names("x", table.columns)
+    check_names("context", given and given.columns)
     rows = check_rows(table, given, weight, flow, flow.columns, flow.context_columns)
     source = _in_memory(rows, batch_size, steps_per_epoch, validation_split, in_blocks, seed)
     return source._replace(columns=table.columns, context_columns=given and given.columns)

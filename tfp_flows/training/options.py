@@ -1,0 +1,88 @@
+"""The options that every training has, checked before anything is touched."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_flows.checks import check_flags, check_positive, check_training, given
+from tfp_flows.errors import InputError
+
+__all__ = ["check_options"]
+
+SCHEDULES = ("cosine", "constant")
+
+
+def check_options(
+    *,
+    epochs: int,
+    batch_size: int | None,
+    steps_per_epoch: int | None,
+    learning_rate: float,
+    schedule: str,
+    clip_norm: float | None,
+    optimizer: Any,
+    patience: int | None,
+    jit_compile: bool | None,
+    callbacks: Any,
+    verbose: bool,
+    seed: int,
+    checkpoint: str | os.PathLike | None,
+    checkpoint_every: float,
+) -> list[Any]:
+    """The callbacks, in a list; `InputError` for an option of a type or size that cannot work."""
+    check_training(
+        epochs=epochs,
+        batch_size=batch_size,
+        steps_per_epoch=steps_per_epoch,
+        learning_rate=learning_rate,
+        patience=patience,
+        verbose=verbose,
+        seed=seed,
+        checkpoint_every=checkpoint_every,
+    )
+    check_positive(**given(clip_norm=clip_norm))
+    check_flags(**given(jit_compile=jit_compile))
+    if not isinstance(schedule, str) or schedule not in SCHEDULES:
+        raise InputError(f"schedule must be 'cosine' or 'constant'; got {_of(schedule)}.")
+    _check_optimizer(optimizer)
+    _check_folder(checkpoint)
+    return _as_list(callbacks)
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    """Keras' own words for one that it does not know are many lines."""
+    try:
+        if optimizer is None or (not isinstance(optimizer, dict) and tf.keras.optimizers.get(optimizer)):
+            return
+    except ValueError:
+        pass
+    raise InputError(f"optimizer must be one of tf.keras.optimizers, or its name, as in 'adam'; got {_of(optimizer)}.")
+
+
+def _check_folder(checkpoint: Any) -> None:
+    if checkpoint is None:
+        return
+    if not isinstance(checkpoint, (str, os.PathLike)) or not os.fspath(checkpoint):
+        raise InputError(f"checkpoint must be a folder; got {_of(checkpoint)}.")
+    if Path(checkpoint).is_file():
+        raise InputError(f"checkpoint must be a folder; {checkpoint} is a file.")
+
+
+def _as_list(callbacks: Any) -> list[Any]:
+    """Keras takes one by itself too."""
+    listed = [callbacks] if isinstance(callbacks, tf.keras.callbacks.Callback) else callbacks
+    if listed is None:
+        return []
+    if not isinstance(listed, (list, tuple)):
+        raise InputError(f"callbacks must be a list of Keras callbacks; got {_of(listed)}.")
+    for callback in listed:
+        if not isinstance(callback, tf.keras.callbacks.Callback):
+            raise InputError(f"callbacks must be a list of Keras callbacks; got one that is {_of(callback)}.")
+    return list(listed)
+
+
+def _of(value: Any) -> str:
+    """A wrong value, in a few words."""
+    return repr(value) if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"
