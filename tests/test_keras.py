@@ -298,3 +298,28 @@ def test_a_model_is_exported_as_its_flow(tmp_path):
     np.testing.assert_allclose(plain.log_prob(tf.constant(ROWS[:5])), flow.log_prob(ROWS[:5]), rtol=1e-6)
     with pytest.raises(tff.InputError, match="export writes the tf_saved_model"):
         model.export(tmp_path / "other", format="onnx")
+
+
+@pytest.mark.skipif(not hasattr(tf.keras, "Variable"), reason="tf_keras finds the variables of modules by itself")
+@pytest.mark.parametrize("held", [lambda flow: flow, lambda flow: [flow]])
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_flow_that_keras_does_not_see_says_so(held, run_eagerly, recwarn):
+    class Holder(tf.keras.Model):
+        def __init__(self, flow):
+            super().__init__()
+            self.held = held(flow)
+            self.inner = tf.keras.layers.Dense(2)
+
+        def call(self, x):
+            flow = self.held[0] if isinstance(self.held, list) else self.held
+            return (flow if isinstance(flow, tff.FlowLayer) else flow.log_prob)(self.inner(x))
+
+    for wrapped in (make_small("nice", 2), tff.FlowLayer(make_small("nice", 2))):
+        model = Holder(wrapped)
+        model.compile("adam", loss=lambda _, log_prob: -log_prob, run_eagerly=run_eagerly)
+        model.fit(ROWS[:40], ROWS[:40, 0], batch_size=20, verbose=0)
+        said = [str(warning.message) for warning in recwarn.list if "FlowLayer" in str(warning.message)]
+        assert said == [
+            "nice is an attribute of Holder, and Keras 3 neither trains nor saves what is no layer of its "
+            "own: hold tff.FlowLayer(flow) in its place."
+        ]

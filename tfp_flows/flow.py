@@ -23,6 +23,7 @@ from tfp_flows.pieces import in_pieces
 from tfp_flows.recipe import Recorded
 from tfp_flows.seeds import stateless
 from tfp_flows.state import save_state
+from tfp_flows.unseen import warn_if_unseen
 
 __all__ = ["Flow"]
 
@@ -349,6 +350,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
     def _check_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The keyword arguments as tensors; `InputError` if one is unknown, missing or of the wrong size."""
+        warn_if_unseen(self)
         unknown = set(kwargs) - {"context", "training"}
         if unknown:
             raise InputError(f"a flow takes the keyword arguments context and training; got {', '.join(unknown)}.")

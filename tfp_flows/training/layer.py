@@ -17,7 +17,7 @@ class FlowLayer(tf.keras.layers.Layer):
     """A flow inside a Keras model: its variables are trained, counted, frozen and saved with those of the model.
 
     Keras 3 does not see the variables of a `tf.Module`: a flow that is merely an attribute of a model is not trained,
-    and no one is told. Called on rows, the layer gives their log-probabilities, which make a loss; `sample` and
+    and warns of it. Called on rows, the layer gives their log-probabilities, which make a loss; `sample` and
     `decode` are differentiable too. Weight files hold whole arrays by their names, as `flow.save` does.
 
     Args:
