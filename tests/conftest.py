@@ -23,8 +23,17 @@ SMALL = {
 }
 COUPLING = ("real_nvp", "nice", "nsf_coupling")
 CASES = [(name, d) for name in SMALL for d in (1, 2, 3, 8) if not (name in COUPLING and d == 1)]
-# Every law runs for every case; the smallest size and one in between are left to the full run.
-TABLE = [pytest.param(name, d, marks=[pytest.mark.slow] if d in (1, 3) else []) for name, d in CASES]
+# Every law runs for every case; all sizes but one are left to the full run, two chains' largest excepted.
+QUICK = [(name, 2) for name in SMALL] + [("maf", 8), ("nsf_coupling", 8)]
+TABLE = [pytest.param(name, d, marks=[] if (name, d) in QUICK else [pytest.mark.slow]) for name, d in CASES]
+
+
+def mostly_slow(cases: list, fast: int = 2) -> list:
+    """The first few cases for every run, the rest for the full one."""
+    return [case if i < fast else pytest.param(case, marks=pytest.mark.slow) for i, case in enumerate(cases)]
+
+
+CHAINS = mostly_slow(["maf", "nsf_coupling", "planar", *sorted({*SMALL} - {"maf", "nsf_coupling", "planar"})], 3)
 
 
 def make_small(name: str, event_size: int, **options) -> "tff.Flow":

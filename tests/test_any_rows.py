@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import SMALL, make_small, scramble, scrambled
+from conftest import CHAINS, SMALL, make_small, mostly_slow, scramble, scrambled
 from layers import CASES, CONTEXT, SIZE, keywords, layer
 
 import tfp_flows as tff
@@ -32,7 +32,7 @@ def all_of(bijector, event_ndims=1, **kwargs):
     return function
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", mostly_slow(CASES, len(CASES) // 2))
 def test_layers_take_ten_dimensions(case, rng):
     four = rng.normal(size=(2, 3, 4, SIZE))
     given = keywords(case, tf.constant(rng.normal(size=(4, CONTEXT))))
@@ -55,7 +55,7 @@ def test_layers_take_ten_dimensions(case, rng):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", CHAINS)
 def test_chains_take_ten_dimensions(name, mode, rng):
     if name not in ("nsf_coupling", "maf") and mode != "eager":
         pytest.skip("compiled once for the flow of each kind of layer")
@@ -80,7 +80,7 @@ def test_chains_with_a_context_take_ten_dimensions(name, rng):
     np.testing.assert_allclose(tf.reshape(found, [-1]), flow.log_prob(tf.reshape(x, [-1, 3]), context=each), atol=1e-9)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", CHAINS)
 def test_far_rows_have_no_density_and_spoil_no_gradient(name, rng):
     flow = scramble(make_small(name, 2))
     good = rng.normal(size=(5, 2)).astype("float32")

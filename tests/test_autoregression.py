@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from conftest import mostly_slow
 
 import tfp_flows as tff
 from tfp_flows.networks import autoregression, dense
@@ -75,7 +76,13 @@ CASES = {
     **{f"context, D = {d}": (d, {"context_size": 3}) for d in (1, 2, 19)},
     "context, narrow": (11, {"context_size": 3, "hidden_units": (1, 2)}),
 }
-every_case = pytest.mark.parametrize(("event_size", "options"), CASES.values(), ids=CASES.keys())
+every_case = pytest.mark.parametrize(
+    ("event_size", "options"),
+    [
+        pytest.param(*case, id=name, marks=[pytest.mark.slow] if i % 2 else [])
+        for i, (name, case) in enumerate(CASES.items())
+    ],
+)
 
 
 def inputs(event_size, options, batch=(5,)):
@@ -145,7 +152,7 @@ def test_equal_eagerly_in_a_graph_and_under_xla(event_size):
             np.testing.assert_allclose(a, b, atol=1e-9)
 
 
-@pytest.mark.parametrize("as_function", [lambda f: f, tf.function], ids=["eagerly", "in a graph"])
+@pytest.mark.parametrize("as_function", mostly_slow([lambda f: f, tf.function], 1), ids=["eagerly", "in a graph"])
 def test_second_derivatives_and_jacobians(as_function):
     made = made_of(BLOCK + 3, hidden_units=(12,))
     ours, theirs = pair(made)

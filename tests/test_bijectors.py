@@ -197,9 +197,12 @@ def test_batch_norm_of_one_row_does_not_explode_at_test_time():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: bijectors.LeakyReLU(0.0), "alpha must be positive.*got 0.0"),
-        (lambda: bijectors.LeakyReLU(0.5, smoothness=-1.0), "smoothness must be at least 0; got -1.0"),
-        (lambda: bijectors.SplineCoupling(1, networks.MLP(1, 1, params=5), interval=-1.0), "interval must be positive"),
+        (lambda: bijectors.LeakyReLU(0.0), "alpha must be a number above 0; got 0.0"),
+        (lambda: bijectors.LeakyReLU(0.5, smoothness=-1.0), "smoothness is -1.0; expected a number from 0"),
+        (
+            lambda: bijectors.SplineCoupling(1, networks.MLP(1, 1, params=5), interval=-1.0),
+            "interval must be a number above 0; got -1.0",
+        ),
         (lambda: bijectors.SplineCoupling(1, networks.MLP(1, 1, params=4)), "must be 3 K - 1.*got 4"),
         (lambda: networks.MADE(3, order="sideways"), "order must be one of.*got 'sideways'"),
         (lambda: networks.MADE(3, order=[1, 1, 2]), r"permutation of 1..3; got \[1, 1, 2\]"),

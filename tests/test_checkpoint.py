@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import make_small, scramble
+from conftest import make_small, mostly_slow, scramble
 
 import tfp_flows as tff
 from tfp_flows.training.checkpoint import FILE
@@ -105,10 +105,10 @@ def assert_same_end(flow, history, train):
     ("train", "event", "action"),
     [
         (rows_in_memory, "execution", by_signal(signal.SIGTERM)),
-        (rows_in_memory, "epoch", by_signal(signal.SIGINT)),
+        pytest.param(rows_in_memory, "epoch", by_signal(signal.SIGINT), marks=pytest.mark.slow),
         (rows_in_memory, "validation", by_error),
         pytest.param(rows_in_memory, "validation", by_signal(signal.SIGINT), marks=pytest.mark.slow),
-        (fresh_draws, "execution", by_error),
+        pytest.param(fresh_draws, "execution", by_error, marks=pytest.mark.slow),
         pytest.param(fresh_draws, "epoch", by_signal(signal.SIGTERM), marks=pytest.mark.slow),
         (stream, "execution", by_signal(signal.SIGINT)),
         pytest.param(stream, "epoch", by_error, marks=pytest.mark.slow),
@@ -198,7 +198,9 @@ def test_a_checkpoint_of_another_training_is_refused(change, message, tmp_path):
         np.testing.assert_array_equal(variable, value)
 
 
-@pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"junk", lambda b: b"", lambda b: b[:-900]])
+@pytest.mark.parametrize(
+    "spoil", mostly_slow([lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"junk", lambda b: b[:-900]], 1)
+)
 def test_a_damaged_checkpoint_is_refused(spoil, tmp_path):
     rows_in_memory(make_small("real_nvp", 2, num_layers=2), checkpoint=tmp_path)
     (tmp_path / FILE).write_bytes(spoil((tmp_path / FILE).read_bytes()))

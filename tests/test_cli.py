@@ -146,6 +146,7 @@ def test_list_names_everything(capsys):
     assert all(name in out for name in [*tff.flows.names(), *tff.datasets.names()])
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_a_usable_run(tmp_path, capsys, monkeypatch):
     import tensorflow as tf
 

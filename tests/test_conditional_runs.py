@@ -59,6 +59,7 @@ def test_samples_have_a_header_and_their_context(trained, table, tmp_path, capsy
     assert (status, "--context must be a file of 1 columns, age" in said) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_student_of_a_conditional_flow(trained, tmp_path, capsys):
     out = tmp_path / "student"
     assert run(capsys, "distill", trained, "--out", out, *FAST, "--hidden-units", "8,8")[0] == 0

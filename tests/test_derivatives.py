@@ -76,6 +76,7 @@ def test_every_public_layer_has_a_case():
     assert not without_a_case(), "a new layer needs a case in tests/layers.py"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
 @pytest.mark.parametrize("case", CASES)
 def test_derivatives_of_layers(case, direction):
@@ -91,6 +92,7 @@ def test_derivatives_of_batch_norm_in_training():
     assert_derivatives(through(bijector, "inverse", training=True), *data(), bijector.trainable_variables)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("invert", [False, True], ids=["layer", "inverted"])
 @pytest.mark.parametrize("case", [case for case in CASES if not case.endswith("context")])
 def test_derivatives_of_densities_of_plain_tfp(case, invert):

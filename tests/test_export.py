@@ -35,7 +35,7 @@ np.savez("{folder}/found.npz", **found)
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("maf", {"context_size": 2}),
+        pytest.param("maf", {"context_size": 2}, marks=pytest.mark.slow),
         pytest.param("nsf_coupling", {}, marks=pytest.mark.slow),
         pytest.param("iaf", {}, marks=pytest.mark.slow),
         pytest.param("planar", {}, marks=pytest.mark.slow),

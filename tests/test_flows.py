@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import CASES, COUPLING, SMALL, TABLE, make_small, scramble, scrambled
+from conftest import CASES, CHAINS, COUPLING, SMALL, TABLE, make_small, scramble, scrambled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -17,7 +17,7 @@ from tfp_flows.arrays import whole_arrays
 
 BATCHES = [(), (5,), (2, 3)]
 table = pytest.mark.parametrize(("name", "d"), TABLE)
-planes = pytest.mark.parametrize("name", list(SMALL))
+planes = pytest.mark.parametrize("name", CHAINS)
 
 
 def fresh(x):
@@ -247,6 +247,7 @@ def test_density_integrates_to_one_after_training(name):
     assert -flow.log_prob(x).numpy().mean() > -before.mean() - 0.1, "below the entropy: the density is wrong"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["maf", "iaf"])
 @pytest.mark.parametrize("d", [3, 8])
 def test_jacobian_of_autoregressive_layers_is_exactly_triangular_after_training(name, d, rng):

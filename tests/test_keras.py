@@ -4,7 +4,7 @@ import numpy as np
 import pandas
 import pytest
 import tensorflow as tf
-from conftest import make_small, scramble
+from conftest import make_small, mostly_slow, scramble
 
 import tfp_flows as tff
 
@@ -74,7 +74,7 @@ def test_weights_of_another_flow_are_refused(tmp_path):
     np.testing.assert_array_equal(scores(other), before)
 
 
-@pytest.mark.parametrize("weights_only", [True, False])
+@pytest.mark.parametrize("weights_only", mostly_slow([True, False], 1))
 def test_model_checkpoint(weights_only, tmp_path):
     model = build()
     path = str(tmp_path / ("best.weights.h5" if weights_only else "best.keras"))
@@ -99,7 +99,7 @@ def test_early_stopping_restores_the_best_weights_without_mode():
     assert -np.mean(model.flow.log_prob(ROWS[100:])) == pytest.approx(min(history), abs=1e-4)
 
 
-@pytest.mark.parametrize("monitor", ["val_nll", "gap"])
+@pytest.mark.parametrize("monitor", mostly_slow(["val_nll", "gap"], 1))
 def test_the_rate_falls_without_mode(monitor):
     model = tff.FlowModel(scramble(make_small("nice", 2)), entropy=0.0)
     model.compile(tf.keras.optimizers.SGD(0.1), jit_compile=False)
@@ -108,6 +108,7 @@ def test_the_rate_falls_without_mode(monitor):
     assert float(np.asarray(model.optimizer.learning_rate)) < 0.1
 
 
+@pytest.mark.slow
 def test_backup_and_restore(tmp_path):
     class Stop(tf.keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -301,8 +302,10 @@ def test_a_model_is_exported_as_its_flow(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(tf.keras, "Variable"), reason="tf_keras finds the variables of modules by itself")
-@pytest.mark.parametrize("held", [lambda flow: flow, lambda flow: [flow]])
-@pytest.mark.parametrize("run_eagerly", [False, True])
+@pytest.mark.parametrize(
+    ("held", "run_eagerly"),
+    [(lambda flow: flow, False), pytest.param(lambda flow: [flow], True, marks=pytest.mark.slow)],
+)
 def test_a_flow_that_keras_does_not_see_says_so(held, run_eagerly, recwarn):
     class Holder(tf.keras.Model):
         def __init__(self, flow):

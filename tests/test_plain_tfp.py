@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from conftest import mostly_slow
 from layers import CASES, SIZE, layer
 
 from tfp_flows import bijectors
@@ -19,7 +20,7 @@ ALONE = [case for case in CASES if not case.endswith("context")]
 
 
 @pytest.mark.parametrize("wrap", WRAPS)
-@pytest.mark.parametrize("case", ALONE)
+@pytest.mark.parametrize("case", mostly_slow(ALONE, len(ALONE) // 2))
 def test_transformed_distribution(case, wrap):
     bijector = WRAPS[wrap](layer(case))
     density = tfd.TransformedDistribution(tfd.MultivariateNormalDiag(tf.zeros(SIZE, tf.float64)), bijector)

@@ -46,6 +46,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="how the malloc of glibc behaves")
 def test_fit_leaves_malloc_alone():
     """tf.data's from_generator sets a limit, above which every freed buffer goes back to the system."""

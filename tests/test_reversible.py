@@ -220,6 +220,7 @@ def test_what_a_graph_keeps_for_recomputing_is_the_inputs_of_segments():
     assert many - few == 3  # one more segment, with an input of three numbers
 
 
+@pytest.mark.slow
 def test_what_eager_mode_keeps_for_the_gradient_does_not_grow_with_the_depth():
     rows = 1234
 

@@ -377,6 +377,7 @@ def test_kills_lose_nothing():
     assert counts["lost"] == counts["mixed"] == counts["different"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "kill"), reason="signals")
 def test_sigterm_ends_the_command_with_143_after_a_checkpoint(tmp_path):
     words = ["train", "--flow", "mlp", "--data", "gaussian", "--num-layers", "1", "--epochs", "100000"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import make_small, scramble
+from conftest import make_small, mostly_slow, scramble
 
 import tfp_flows as tff
 
@@ -31,7 +31,7 @@ def test_reaches_the_entropy_of_a_gaussian():
     assert history.history["val_gap"][-1] == pytest.approx(history.history["val_nll"][-1] - law.entropy, abs=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["array", "tensor", "list", "frame", "stream", "batches"])
+@pytest.mark.parametrize("kind", mostly_slow(["frame", "batches", "stream", "array", "tensor", "list"], 3))
 def test_takes_rows_from_anywhere(kind, rows):
     import pandas
 
@@ -132,7 +132,7 @@ def assert_values(flow, expected):
         np.testing.assert_array_equal(variable, value)
 
 
-@pytest.mark.parametrize("given", ["validation_data", "split"])
+@pytest.mark.parametrize("given", mostly_slow(["validation_data", "split"], 1))
 def test_a_validation_that_is_never_finite_names_its_rows_and_changes_nothing(given, rows):
     """Statistics included: the same flow trains on good rows afterwards."""
     flow = make_small("nice", 2)
@@ -230,6 +230,7 @@ def test_doubles_train_too(rows, jit_compile):
     assert history.history["nll"][-1] < history.history["nll"][0]
 
 
+@pytest.mark.slow
 def test_a_density_of_sequential_passes_warns(rows):
     """Trap 19: the density of our IAF is about one pass; with a network that is no MADE, it is a pass a dimension."""
     options = QUICK | {"epochs": 1, "steps_per_epoch": 2}
@@ -268,7 +269,7 @@ def test_rows_may_share_a_context(shape, rng):
     np.testing.assert_allclose(losses, -flow.log_prob(x, context=context), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["maf", "iaf"])
+@pytest.mark.parametrize("name", mostly_slow(["maf", "iaf"], 1))
 def test_flow_model_trains_through_plain_keras(name, rows):
     """Traps 8 and 9: Keras 3 sees no variables in a tf.Module, and a while loop breaks its functional models."""
     flow = make_small(name, 2)
