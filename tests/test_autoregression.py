@@ -79,7 +79,7 @@ CASES = {
 every_case = pytest.mark.parametrize(
     ("event_size", "options"),
     [
-        pytest.param(*case, id=name, marks=[pytest.mark.slow] if i % 2 else [])
+        pytest.param(*case, id=name, marks=[pytest.mark.slow] if i % 3 else [])
         for i, (name, case) in enumerate(CASES.items())
     ],
 )

@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import make_small, mostly_slow, scramble
+from conftest import make_small, scramble
 
 import tfp_flows as tff
 from tfp_flows.training.checkpoint import FILE
@@ -167,6 +167,17 @@ def test_early_stopping_is_announced_with_its_epoch_and_remembered(tmp_path, cap
     assert "stopped after epoch 3, as 2 brought nothing better: the weights of epoch 1 are restored" in err
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A training that was stopped in its first epoch: its arguments, and its checkpoint."""
+    folder = tmp_path_factory.mktemp("begun")
+    given = {"flow": lambda: make_small("real_nvp", 2, num_layers=2), "x": ROWS, "batch_size": 9, **QUICK}
+    arguments = given | {"flow": given["flow"](), "callbacks": [Stop("execution", 1, by_signal(signal.SIGINT))]}
+    with pytest.raises(tff.TrainingInterrupted):
+        tff.fit(**arguments, checkpoint=folder)
+    return given, (folder / FILE).read_bytes()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -178,17 +189,10 @@ def test_early_stopping_is_announced_with_its_epoch_and_remembered(tmp_path, cap
         ({"flow": lambda: make_small("nice", 2)}, "it has other variables"),
     ],
 )
-def test_a_checkpoint_of_another_training_is_refused(change, message, tmp_path):
-    given = {"flow": lambda: make_small("real_nvp", 2, num_layers=2), "x": ROWS, "batch_size": 9, **QUICK}
-    with pytest.raises(tff.TrainingInterrupted):
-        tff.fit(
-            given["flow"](),
-            **{k: v for k, v in given.items() if k != "flow"},
-            checkpoint=tmp_path,
-            callbacks=[Stop("execution", 1, by_signal(signal.SIGINT))],
-        )
-    before = (tmp_path / FILE).read_bytes()
-    given |= change
+def test_a_checkpoint_of_another_training_is_refused(change, message, begun, tmp_path):
+    given, before = begun
+    (tmp_path / FILE).write_bytes(before)
+    given = given | change
     flow = given.pop("flow")()
     start = [v.numpy() for v in flow.variables]
     with pytest.raises(tff.InputError, match=f"is of another training: .*{message}"):
@@ -198,14 +202,12 @@ def test_a_checkpoint_of_another_training_is_refused(change, message, tmp_path):
         np.testing.assert_array_equal(variable, value)
 
 
-@pytest.mark.parametrize(
-    "spoil", mostly_slow([lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"junk", lambda b: b[:-900]], 1)
-)
-def test_a_damaged_checkpoint_is_refused(spoil, tmp_path):
-    rows_in_memory(make_small("real_nvp", 2, num_layers=2), checkpoint=tmp_path)
-    (tmp_path / FILE).write_bytes(spoil((tmp_path / FILE).read_bytes()))
+@pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"junk", lambda b: b[:-900]])
+def test_a_damaged_checkpoint_is_refused(spoil, begun, tmp_path):
+    given, whole = begun
+    (tmp_path / FILE).write_bytes(spoil(whole))
     with pytest.raises(tff.InputError, match="damaged or no checkpoint; delete it"):
-        rows_in_memory(make_small("real_nvp", 2, num_layers=2), checkpoint=tmp_path)
+        tff.fit(**given | {"flow": given["flow"]()}, checkpoint=tmp_path)
 
 
 def test_a_folder_that_cannot_hold_a_checkpoint_is_refused_before_training(tmp_path):

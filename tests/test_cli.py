@@ -191,7 +191,7 @@ def test_an_interrupt_leaves_a_usable_run(tmp_path, capsys, monkeypatch):
         (["train", "--data", "two.npz", "--key", "c"], "no array 'c'"),
         (["train", "--data", "FILE.csv", "--columns", "9"], "FILE.csv"),
         (["train", "--flow", "mlp", "--hidden-units", "8"], "mlp takes the options"),
-        (["train", "--out", "FILE"], "--out must be a folder"),
+        (["train", "--out", "FILE"], "--out must not be a file; got FILE"),
         (["train", "--out", "FULL"], r"--out is FULL, which is not empty: .* or --force\."),
         (["sample", "nowhere", "--out", "x.csv"], "holds no run"),
         (["sample", "RUN", "--out", "FILE"], r"exists; choose another name, or --force"),
@@ -258,6 +258,7 @@ def test_train_repeats_a_run_but_for_the_options_given(trained, tmp_path, capsys
     assert second == first | {"epochs": 1, "options": {"num_layers": 3}}
 
 
+@pytest.mark.slow
 def test_a_figure_that_fails_costs_a_sentence_and_status_1(tmp_path, capsys, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("no ink")

@@ -7,7 +7,7 @@ import pandas
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import SMALL, make_small, scramble, scrambled
+from conftest import CHAINS, SMALL, make_small, scramble, scrambled
 
 import tfp_flows as tff
 
@@ -144,6 +144,7 @@ def test_bad_calls_are_refused_with_one_sentence(call, message):
         call(scrambled("maf", 2), conditional())
 
 
+@pytest.mark.slow
 def test_same_configuration_with_different_weights_gives_different_results(rng):
     """Trap 1: TFP's cache is keyed by equality of parameters, not by identity."""
     x = tf.constant(rng.normal(size=(4, 2)))
@@ -198,7 +199,7 @@ def test_a_sum_of_weights_that_break_the_mask_cannot_break_the_order(rng):
     )
 
 
-@pytest.mark.parametrize("name", list(SMALL))
+@pytest.mark.parametrize("name", CHAINS)
 def test_all_variables_exist_before_the_first_call(name):
     """Trap 7: flows that build lazily expose nothing to train."""
     flow = make_small(name, 3)
@@ -320,6 +321,7 @@ def test_iaf_learns_from_its_own_samples():
     assert abs(np.mean(losses[-20:])) < 0.1
 
 
+@pytest.mark.slow
 def test_vi_fits_a_flow():
     flow = make_small("iaf", 2)
     losses = tfp.vi.fit_surrogate_posterior(

@@ -184,6 +184,7 @@ def test_a_batch_of_weight_zero_counts_nothing():
     assert np.isfinite(scores(model)).all()
 
 
+@pytest.mark.slow
 def test_weights_count_without_a_context():
     """Keras drops the weights of rows that have no y."""
     model = build()
@@ -207,6 +208,7 @@ def test_named_columns_are_matched():
         model.fit(table.rename(columns={"a": "c"}), epochs=1, verbose=0)
 
 
+@pytest.mark.slow
 def test_a_loaded_model_goes_on_training(tmp_path):
     model = build()
     model.fit(ROWS, epochs=1, verbose=0)
@@ -252,7 +254,7 @@ def functional() -> tf.keras.Model:
     return model
 
 
-@pytest.mark.parametrize("make", [Encoded, functional])
+@pytest.mark.parametrize("make", mostly_slow([Encoded, functional], 1))
 def test_a_flow_in_a_model_trains_with_it(make, tmp_path):
     def compiled() -> tf.keras.Model:
         model = make()
@@ -291,6 +293,7 @@ def test_a_layer_samples_encodes_and_decodes():
     np.testing.assert_allclose(layer.decode(layer.encode(ROWS)), ROWS, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_model_is_exported_as_its_flow(tmp_path):
     flow = make_small("maf", 2)
     model = tff.FlowModel(flow)

@@ -146,6 +146,7 @@ def test_a_second_fit_says_when_the_old_statistics_do_not_fit():
     assert flow.layers[0].loc.numpy()[0] == pytest.approx(1000.0, abs=20)
 
 
+@pytest.mark.slow
 def test_a_second_fit_looks_at_the_context_too():
     rng = np.random.default_rng(0)
     flow, x, c = line(context_size=1), rng.normal(size=(200, 1)), rng.normal(size=(200, 1))

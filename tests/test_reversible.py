@@ -92,6 +92,7 @@ def test_gradients_in_a_graph(name):
     assert_equal(tf.function(functools.partial(gradients, pair(name)[1]))(*arguments(name)), expected(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n == "real_nvp" else pytest.mark.slow) for n in SMALL])
 def test_gradients_under_xla(name):
     """Without a sample: XLA draws other ones."""

@@ -346,7 +346,7 @@ def test_a_spoilt_folder_is_refused(spoil, message, tmp_path):
 )
 def test_options_of_wrong_types_are_refused_before_there_is_a_folder(option, value, tmp_path):
     arguments = {"folder": tmp_path / "run", "flow": "mlp", "data": "gaussian", "verbose": False, option: value}
-    with pytest.raises(tff.InputError, match="out" if option == "folder" else option):
+    with pytest.raises(tff.InputError, match=option):
         tff.Run.train(**arguments)
     assert list(tmp_path.iterdir()) == []
 

@@ -155,6 +155,7 @@ def test_a_validation_that_is_never_finite_names_its_rows_and_changes_nothing(gi
     assert np.isfinite(history.history["val_nll"]).all()
 
 
+@pytest.mark.slow
 def test_a_divergence_leaves_no_statistics_behind(rows):
     """Nor batch norm's, nor those of rows that another training would not want."""
     flow = make_small("real_nvp", 2, num_layers=2)
@@ -185,6 +186,7 @@ def test_the_history_knows_the_best_epoch(rows):
     assert history.best_epoch == np.argmin(history.history["val_nll"])
 
 
+@pytest.mark.slow
 def test_reproducible_by_seed(rows):
     results = []
     for seed in (0, 0, 1):
@@ -202,6 +204,7 @@ def test_statistics_come_from_the_training_rows(rows):
     np.testing.assert_allclose(flow.layers[0].scale, 1000.0 * rows.std(axis=0), rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("validation", [True, False])
 def test_batch_norm_statistics_are_set_before_weights_are_kept(rows, validation):
     """Trap 15: the kept weights and the statistics that belong to them, with a validation and without."""

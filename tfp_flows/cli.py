@@ -81,6 +81,7 @@ def _in_options(message: str) -> str:
     names = {
         param.name for each in command.commands.values() for param in each.params if param.param_type_name == "option"
     }
+    message = re.sub(r"^folder(?= (is|must|cannot)\b)", "out", message)  # as the command calls the folder of a run
     for name in sorted(names, key=len, reverse=True):
         option = "--" + name.replace("_", "-")
         words = rf"(?<![\w-]){name}"

@@ -53,7 +53,7 @@ class RunFolder:
           InputError: if it cannot be written, is not empty, or another process is at work there; nothing is changed.
         """
         if not isinstance(out, (str, os.PathLike, type(None))) or out == "":
-            raise InputError(f"out must be a folder; got {out!r}.")
+            raise InputError(f"folder must be a path; got {out!r}.")
         folder = cls._free(name) if out is None else cls(out)
         folder._lock(anew)
         try:
@@ -139,10 +139,10 @@ class RunFolder:
             except FileExistsError:
                 continue
             except OSError as error:
-                raise InputError(f"out cannot be made: {folder.path}: {error.strerror}.") from error
+                raise InputError(f"folder cannot be made: {folder.path}: {error.strerror}.") from error
             folder._made.append(folder.path)
             return folder
-        raise InputError(f"out must be given: there are 9,999 runs of the name {name}.")
+        raise InputError(f"folder must be given: there are 9,999 runs of the name {name}.")
 
     def _make_parents(self) -> None:
         missing = [parent for parent in self.path.parents if not parent.exists()]
@@ -152,7 +152,7 @@ class RunFolder:
 
     def _lock(self, anew: bool) -> None:
         if self.path.is_file():
-            raise InputError(f"out must be a folder; {self.path} is a file.")
+            raise InputError(f"folder must not be a file; got {self.path}.")
         if not anew and not self.path.is_dir():
             raise InputError(f"{self.path} holds no run: there is no such folder.")
         own = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "started": _start_of(os.getpid())})
@@ -175,7 +175,7 @@ class RunFolder:
                 with open(descriptor, "w", encoding="utf-8") as file:
                     file.write(own)
         except OSError as error:
-            raise InputError(f"out cannot be written: {self.path}: {error.strerror or error}.") from error
+            raise InputError(f"folder cannot be written: {self.path}: {error.strerror or error}.") from error
 
     def _make_room(self, force: bool) -> None:
         """Empties what another training left, if that is wanted; `InputError` if there is something to lose."""
@@ -183,8 +183,8 @@ class RunFolder:
         there = {name for name in there if not _LEFT_OVER.fullmatch(name)}
         if there and not force:
             if (self.training / "config.json").exists():
-                raise InputError(f"out is {self.path}, where a training has not ended: resume it, or force=True.")
-            raise InputError(f"out is {self.path}, which is not empty: choose another folder, or force=True.")
+                raise InputError(f"folder is {self.path}, where a training has not ended: resume it, or force=True.")
+            raise InputError(f"folder is {self.path}, which is not empty: choose another folder, or force=True.")
         for name in (STAGED, DROPPED):
             shutil.rmtree(self.path / name, ignore_errors=True)
         if self.training.exists():  # it is somebody's work until there is something in its place

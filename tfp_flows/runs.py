@@ -204,7 +204,7 @@ class Run:
                 write_json(folder.training / "config.json", config)
                 _carry_out(folder, config, verbose, every)
             except OSError as error:
-                raise InputError(f"out cannot be written: {folder.path}: {error.strerror or error}.") from error
+                raise InputError(f"folder cannot be written: {folder.path}: {error.strerror or error}.") from error
             finally:
                 folder.end_training(keep=(folder.training / "checkpoint.npz").exists())
         return cls(RunFolder(folder.path))
