@@ -90,6 +90,7 @@ def test_score_of_a_known_law_prints_the_gap(trained, capsys):
     assert "gap to the entropy" in out
 
 
+@pytest.mark.slow
 def test_plot_draws_the_figures_again(trained, capsys):
     for path in (trained / "figures").iterdir():
         path.unlink()

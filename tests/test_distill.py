@@ -95,6 +95,7 @@ def test_reproducible_by_seed():
     assert np.any(runs[0] != runs[2])
 
 
+@pytest.mark.slow
 def test_doubles():
     student = make_small("iaf", 2, dtype="float64")
     history = tff.distill(scrambled("maf", 2), student, **QUICK).history

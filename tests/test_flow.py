@@ -259,6 +259,7 @@ def test_positive_log_probabilities_are_as_they_should_be():
     assert float(flow.log_prob([5e-4])) > 0
 
 
+@pytest.mark.slow
 def test_an_outer_module_finds_the_variables_and_checkpoints_them(tmp_path, rng):
     """A subclass of tfd.TransformedDistribution is a composite tensor: a Module would look past its variables."""
 

@@ -209,6 +209,7 @@ def kept_by_the_graph(name, num_layers, **options):
     return sum(t.shape.num_elements() for t in rows) / ROWS
 
 
+@pytest.mark.slow
 def test_what_a_graph_keeps_for_the_gradient_does_not_grow_with_the_depth():
     plain = [kept_by_the_graph("real_nvp", depth) for depth in (1, 4)]
     assert plain[1] > 2 * plain[0], "the measure does not see what plain backpropagation keeps"
@@ -260,6 +261,7 @@ def test_a_run_that_was_saved_before_there_was_the_option_is_loaded(name, tmp_pa
     np.testing.assert_array_equal(flow.sample(5, seed=0), tff.load(tmp_path).sample(5, seed=0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["real_nvp", pytest.param("maf", marks=pytest.mark.slow)])
 def test_training_reproduces_the_losses_of_the_plain_flow(name):
     x = tff.datasets.two_moons().sample(400, seed=0)
