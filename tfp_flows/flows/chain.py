@@ -99,14 +99,16 @@ def _permutations(
         if permutation not in makers:
             raise InputError(f"permutation must be reverse, random, none or a list of them; got {permutation!r}.")
         return [makers[permutation]() for _ in range(count)]
+    if isinstance(permutation, np.ndarray):
+        permutation = permutation.tolist()
     if not isinstance(permutation, (list, tuple)):
         raise InputError(f"permutation must be reverse, random, none or a list of them; got {permutation!r}.")
     if len(permutation) != count:
         raise InputError(f"permutation must list {count} of them, one between each two layers; got {len(permutation)}.")
     for p in permutation:
-        if p is not None and sorted(np.ravel(p).tolist()) != list(range(event_size)):
+        if p is not None and (np.asarray(p).dtype.kind not in "iu" or sorted(np.ravel(p)) != list(range(event_size))):
             raise InputError(f"permutation must list permutations of 0..{event_size - 1}; got {p!r}.")
-    return [None if p is None else list(p) for p in permutation]
+    return [None if p is None else np.ravel(p).tolist() for p in permutation]
 
 
 def _shuffled(event_size: int, rng: np.random.Generator) -> list[int]:
