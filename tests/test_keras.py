@@ -326,6 +326,20 @@ def test_a_flow_that_keras_does_not_see_says_so(held, run_eagerly, recwarn):
         model.fit(ROWS[:40], ROWS[:40, 0], batch_size=20, verbose=0)
         said = [str(warning.message) for warning in recwarn.list if "FlowLayer" in str(warning.message)]
         assert said == [
-            "nice is an attribute of Holder, and Keras 3 neither trains nor saves what is no layer of its "
-            "own: hold tff.FlowLayer(flow) in its place."
+            "nice is an attribute of Holder, and Keras 3 does not see its variables, to train or to save them: hold "
+            "tff.FlowLayer(flow) in its place."
         ]
+
+
+def test_a_layer_that_is_frozen_stays_so(tmp_path):
+    flow = make_small("nice", 2)
+    layer = tff.FlowLayer(flow, trainable=False)
+    model = tf.keras.Sequential([tf.keras.Input([2]), layer])
+    assert model.trainable_weights == []
+    model.save(tmp_path / "model.keras")
+    again = tf.keras.models.load_model(tmp_path / "model.keras")
+    assert again.trainable_weights == []
+    assert len(again.weights) == len(flow.variables)
+    again.layers[-1].trainable = True
+    assert len(again.trainable_weights) == len(flow.trainable_variables)
+    assert len(tff.FlowLayer(flow).trainable_weights) == len(flow.trainable_variables)

@@ -314,3 +314,13 @@ def test_an_optimizer_may_be_named_and_a_callback_stand_alone():
     history = tff.fit(line(), x, **{"epochs": 2, **QUICK, "optimizer": "sgd", "callbacks": note})
     assert seen == [0, 1]
     assert type(history.model.optimizer).__name__ == "SGD"
+
+
+def test_options_may_be_numbers_of_numpy():
+    options = {
+        "seed": np.int64(3),
+        "clip_norm": np.float64(1),
+        "learning_rate": np.float64(1e-3),
+        "epochs": np.int32(1),
+    }
+    tff.fit(line(), np.random.default_rng(0).normal(size=(50, 1)), **QUICK, **options)

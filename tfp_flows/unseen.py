@@ -21,8 +21,8 @@ def warn_if_unseen(flow: Any) -> None:
         if isinstance(layer, layer_type) and _holds(layer, flow) and not _has_variables(layer, flow):
             flow._said_unseen = True
             warnings.warn(
-                f"{flow.name} is an attribute of {type(layer).__name__}, and Keras 3 neither trains nor saves what is "
-                "no layer of its own: hold tff.FlowLayer(flow) in its place.",
+                f"{flow.name} is an attribute of {type(layer).__name__}, and Keras 3 does not see its variables, to "
+                "train or to save them: hold tff.FlowLayer(flow) in its place.",
                 stacklevel=4,
             )
             return
@@ -38,8 +38,11 @@ def _callers() -> Iterator[Any]:
 
 
 def _holds(layer: Any, flow: Any) -> bool:
-    held = vars(layer).values()
-    return any(part is flow or (isinstance(part, (list, tuple)) and any(p is flow for p in part)) for part in held)
+    for part in vars(layer).values():
+        parts = part.values() if isinstance(part, dict) else part if isinstance(part, (list, tuple)) else [part]
+        if any(each is flow for each in parts):
+            return True
+    return False
 
 
 def _has_variables(layer: Any, flow: Any) -> bool:

@@ -55,7 +55,8 @@ def as_table(x: Any, *, name: str = "x") -> Table:
     """Check that `x` is a table of finite numbers, and keep the names of its columns.
 
     Names come from pandas and polars DataFrames, pyarrow tables, NumPy arrays with fields, and dicts of columns. The
-    numbers 0, 1, 2, ... by which pandas counts columns that were not named are no names. All else is as for `as_rows`.
+    numbers 0, 1, 2, ... by which pandas counts columns that were not named are no names, and are refused in another
+    order. All else is as for `as_rows`.
 
     Args:
       x: `[n, D]`; `[n]` counts as `[n, 1]`. A `Table` is returned as it is.
@@ -99,9 +100,10 @@ def table_of(titles: Sequence[Any], parts: Sequence[Any], *, name: str) -> Table
 def _names(titles: Sequence[Any], name: str) -> tuple[str, ...] | None:
     """Titles as names; None for the numbers 0, 1, 2, ... that only count."""
     counting = list(range(len(titles)))
-    if list(titles) == counting:
+    count = all(isinstance(title, numbers.Integral) and not isinstance(title, bool) for title in titles)
+    if count and list(titles) == counting:
         return None
-    if all(isinstance(title, numbers.Integral) for title in titles) and sorted(titles) == counting:
+    if count and sorted(titles) == counting:
         order = some_of([str(title) for title in titles], 5)
         raise InputError(
             f"{name} has the columns {order}: numbers that count are no names, and these are not in their order; give "
@@ -182,8 +184,12 @@ def matched(
     tfp_flows.errors.InputError: x has no column 'height'; its columns are: weight, size.
     """
     titles = _names_of(x, name)
-    if titles is None and columns is not None and all(column.isdecimal() for column in columns):
-        titles = tuple(str(title) for title in _titles(x))  # where the others are numbers, these are names too
+    counts = titles is None and not isinstance(x, Table) and bool(_titles(x))
+    if counts and columns and all(column.isdecimal() for column in columns):
+        raise InputError(
+            f"{name} has columns that only count; expected {some_of(columns, 5)}: give them these names, or take the "
+            "array without any."
+        )
     if titles and columns is not None:
         order = _order(x.name if isinstance(x, Table) else name, titles, columns, drop_extra)  # before any cell is read
         if order != list(range(len(titles))):

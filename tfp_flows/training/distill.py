@@ -76,7 +76,8 @@ def distill(
         student starts broad, and fewer modes are missed.
       patience: epochs without a better validation KL before training stops; None never stops.
       jit_compile: whether to compile with XLA; None does so where the work is long enough to pay for it.
-      callbacks: Keras callbacks of your own; Keras calls those of batches once for every few steps (25 at most).
+      callbacks: Keras callbacks of your own, in a list, or one; Keras calls those of batches once for every few steps
+        (25 at most).
       verbose: whether to show a progress bar.
       seed: fixes the noise and the contexts.
       checkpoint: a folder for `checkpoint.npz`, from which this very training goes on: see `tff.fit`.

@@ -69,7 +69,7 @@ def fit(
       context: `[N, C]`, what each row is conditional on.
       sample_weight: `[N]`, at least zero: how much each row counts. A pass over the rows draws each as often as its
         weight says, on average.
-      validation_data: rows, or a tuple `(x, context)`; instead of `validation_split`.
+      validation_data: rows, or a tuple `(x, context)` or `(x, context, sample_weight)`; instead of `validation_split`.
       validation_split: part of the rows in memory that is held out.
       epochs: passes over the rows at most; for a dataset of known law, rounds of `steps_per_epoch` fresh batches.
       batch_size: rows of a step; by default a twentieth of the rows, but at least 32 and at most 500.
@@ -85,7 +85,8 @@ def fit(
         and a warning says so where the rows do not fit; with False, none does.
       jit_compile: whether to compile with XLA; None does so where the work is long enough to pay for it.
       strategy: a `tf.distribute.Strategy`, under whose scope the flow was built.
-      callbacks: Keras callbacks of your own; Keras calls those of batches once for every few steps (25 at most).
+      callbacks: Keras callbacks of your own, in a list, or one; Keras calls those of batches once for every few steps
+        (25 at most).
       verbose: whether to show a progress bar.
       seed: fixes the order of the rows, what is held out and what is drawn.
       checkpoint: a folder for the file `checkpoint.npz`, which has all that the training needs to go on. If it is there
@@ -133,6 +134,7 @@ def fit(
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
     )
+    seed = int(seed)  # Keras takes no NumPy integers
     check_part(validation_split=validation_split)
     check_flags(**given(restandardize=restandardize))
     if entropy is not None:

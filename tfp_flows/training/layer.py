@@ -42,6 +42,9 @@ class FlowLayer(tf.keras.layers.Layer):
         super().__init__(**{"dtype": flow.dtype.name, "autocast": False, "name": flow.name, **options})
         self.flow = flow
         self.adopted = _adopted(flow.variables)
+        if not self.trainable:  # Keras 3 tells the variables so when it changes, and there were none then
+            for variable in self.adopted or ():
+                variable.trainable = False
         self.built = True  # all the variables of a flow exist from the start
 
     if TYPE_CHECKING:  # Keras' own signature says nothing of what a layer takes

@@ -152,7 +152,7 @@ def adam(learning_rate: float, schedule: str, steps: int, clip_norm: float | Non
     """Adam with a clipped gradient, its rate constant or falling to zero along a cosine."""
     if schedule == "cosine":
         learning_rate = tf.keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    return tf.keras.optimizers.Adam(learning_rate, global_clipnorm=clip_norm)
+    return tf.keras.optimizers.Adam(learning_rate, global_clipnorm=None if clip_norm is None else float(clip_norm))
 
 
 def uses_xla(jit_compile: bool | None, steps: int) -> bool:
