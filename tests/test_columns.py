@@ -58,11 +58,17 @@ def honest(rng):
     yield "two columns of cents, and many rows", np.round(rng.normal(size=(20_000, 2)) * 0.6, 2)
     yield "8 bits with noise", (rng.integers(0, 256, (N, 4)) + rng.random((N, 4))) / 256
     yield "correlated", np.stack([normal[:, 0], normal[:, 0] + 1e-3 * normal[:, 1]], axis=1)
+    yield "nearly a function", np.stack([normal[:, 0], normal[:, 0] ** 2 + 1e-4 * normal[:, 1]], axis=1)
+    yield (
+        "nearly a function, float32",
+        np.stack([normal[:, 0], normal[:, 0] ** 2 + 1e-4 * normal[:, 1]], 1).astype("f4"),
+    )
+    yield "a curve that crosses itself", np.stack([np.sin(2 * normal[:, 0]), np.sin(3 * normal[:, 0] + 1)], axis=1)
     yield "one far away", np.concatenate([normal, [[1e6, 0, 0]]])
     yield "whole numbers of a wide range", rng.integers(0, 10**6, (500, 2))
 
 
-@pytest.mark.parametrize("i", range(12))
+@pytest.mark.parametrize("i", range(15))
 def test_honest_columns_are_left_in_peace(rng, i):
     name, rows = list(honest(rng))[i]
     assert kinds(rows) == [], name
@@ -107,11 +113,14 @@ def dishonest(rng):
     yield with_last(32 + 1.8 * normal[:, 1]).astype(np.float32), "copy"
     yield with_last(np.exp(normal[:, 0])), "copy"
     yield with_last(-(normal[:, 1] ** 3)), "copy"
+    yield with_last(normal[:, 1] ** 2), "copy"
+    yield with_last(1000 + np.abs(normal[:, 0])), "copy"
+    yield with_last(np.sin(50 * normal[:, 0]), normal), "copy"
     yield with_last(normal[:, 0] + normal[:, 1]), "combination"
     yield with_last(100 - normal[:, 0] - 2 * normal[:, 1]), "combination"
 
 
-@pytest.mark.parametrize("i", range(24))
+@pytest.mark.parametrize("i", range(27))
 def test_a_column_without_a_density_is_named(rng, i):
     rows, kind = list(dishonest(rng))[i]
     assert kinds(rows) == [(2, kind)]

@@ -128,7 +128,7 @@ def test_conditional_density_of_one_dimension_uses_the_context(rng):
         (lambda f, g: f.log_prob(np.zeros(2), condition=1), "keyword arguments context and training; got condition"),
         (lambda f, g: g.log_prob(np.zeros(2)), "needs context=… with 3 columns; got none"),
         (lambda f, g: g.sample(2), "needs context=… with 3 columns; got none"),
-        (lambda f, g: g.log_prob(np.zeros(2), context=np.zeros(4)), r"of context must be 3; got \(4,\)"),
+        (lambda f, g: g.log_prob(np.zeros(2), context=np.zeros(4)), r"of context must be 3; got shape \(4,\)"),
         (lambda f, g: f.log_prob(np.zeros(2), batch_size=0), "batch_size must be an integer of at least 1; got 0"),
         (lambda f, g: f.sample(2, batch_size=-1), "batch_size must be an integer of at least 1; got -1"),
         (
@@ -346,7 +346,7 @@ def test_mcmc_walks_on_a_flow():
     assert np.isfinite(chain).all()
 
 
-@pytest.mark.parametrize("draw", ["sample", "sample_and_log_prob"])
+@pytest.mark.parametrize("draw", ["sample", "sample_and_log_prob", "experimental_sample_and_log_prob"])
 @pytest.mark.parametrize("shape", [1.5, -1, "a", None, True, [1.5], [[1, 2]], 2**40, tf.constant(1.5)])
 def test_a_sample_shape_that_cannot_be_is_refused(draw, shape):
     with pytest.raises(tff.InputError, match="sample_shape must be"):
@@ -357,6 +357,55 @@ def test_a_sample_shape_that_cannot_be_is_refused(draw, shape):
 def test_a_sample_shape_is_whatever_tfp_takes(shape):
     wanted = [*np.ravel(shape).astype(int), 2]
     assert list(make_small("maf", 2).sample(shape, seed=0).shape) == wanted
+
+
+@pytest.mark.parametrize("context", [False, True])
+@pytest.mark.parametrize("name", ["maf", "nsf_coupling"])
+def test_shapes_that_a_graph_does_not_know_are_found_when_it_runs(name, context, rng):
+    flow = scramble(make_small(name, 3, context_size=2 * context))
+    x, c = rng.normal(size=[4, 2, 3]).astype("float32"), rng.normal(size=[2, 2]).astype("float32")
+    given = {"context": tf.constant(c)} if context else {}
+
+    def graph(function, *shapes):
+        signature = [*shapes, *([tf.TensorSpec(None)] if context else [])]
+        called = tf.function(lambda v, *c: function(v, context=c[0] if c else None), signature, autograph=False)
+        return lambda v: called(tf.constant(v), *given.values()).numpy()
+
+    def close(found, wanted):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+
+    for method in (flow.log_prob, flow.encode, flow.decode):
+        close(graph(method, tf.TensorSpec(None))(x), method(x, **given))
+    for shape in ([None], None):
+        draws = graph(lambda n, context: flow.sample(n, seed=1, context=context), tf.TensorSpec(shape, tf.int32))
+        assert draws([4, 5]).shape == flow.sample([4, 5], seed=1, **given).shape
+        close(draws([7]).mean(axis=0), flow.sample([7], seed=1, **given).numpy().mean(axis=0))
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        graph(flow.log_prob, tf.TensorSpec(None))(x[..., :2])
+
+
+def test_sizes_of_which_some_are_tensors():
+    flow = make_small("maf", 2)
+    for batch_size in (None, 4):
+        draw = tf.function(lambda n, size=batch_size: flow.sample([n, 2], seed=0, batch_size=size), autograph=False)
+        assert draw(tf.constant(5)).shape == (5, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"columns": ["a"]}, "columns must be 2 different names; got"),
+        ({"columns": "ab"}, "columns must be 2 different names; got 'ab'"),
+        ({"event_size": 0}, "event_size must be an integer of at least 1"),
+        ({"dtype": "float64"}, "layer planar is of float32; the flow has dtype='float64'"),
+        ({"layers": [1]}, "layers must be a list of bijectors"),
+        ({"context_columns": ["c"]}, "context_columns must be 0 different names"),
+    ],
+)
+def test_a_flow_of_parts_that_do_not_fit_is_refused(change, message):
+    given = {"layers": [tff.bijectors.Planar(2)], "event_size": 2} | change
+    with pytest.raises(tff.InputError, match=message):
+        tff.Flow(given.pop("layers"), **given)
 
 
 @pytest.mark.parametrize("x", [np.ones([2, 2], complex), [["a", "b"]], None, object(), [[1, 2], [3]]])

@@ -190,6 +190,39 @@ def test_named_columns_are_matched_by_name(people):
             tff.fit(flow, wrong, epochs=1, **QUICK)
 
 
+def test_a_series_is_a_row_by_its_index_or_a_column_by_its_name(people):
+    flow = scramble(make_small("maf", 2, batch_norm=False))
+    tff.fit(flow, people, epochs=1, **QUICK)
+    row = people.iloc[0]
+    for turned in (row, row[["weight", "height"]]):
+        np.testing.assert_array_equal(flow.log_prob(turned), flow.log_prob(people)[0])
+    np.testing.assert_array_equal(flow.log_prob(row.reset_index(drop=True)), flow.log_prob(people)[0])
+    with pytest.raises(tff.InputError, match="x has no column 'weight'"):
+        flow.log_prob(row.rename({"weight": "mass"}))
+    flow = scramble(tff.maf(1, context_size=1, num_layers=1, hidden_units=(8,), seed=0))
+    tff.fit(flow, people["weight"], context=people["height"], epochs=1, **QUICK)
+    assert (flow.columns, flow.context_columns) == (("weight",), ("height",))
+    frames = flow.log_prob(people[["weight"]], context=people[["height"]])
+    np.testing.assert_array_equal(flow.log_prob(people["weight"], context=people["height"]), frames)
+    assert flow.sample(3, context=people["height"]).shape == (3, 300, 1)
+    with pytest.raises(tff.InputError, match="x has no column 'weight'"):
+        flow.log_prob(people["height"], context=people["height"])
+
+
+@pytest.mark.parametrize("part", ["context", "sample_weight", "validation_data"])
+def test_an_index_in_another_order_is_refused(part, people):
+    flow = scramble(tff.maf(1, context_size=1, num_layers=1, hidden_units=(8,), seed=0))
+    x, c, w = people[["weight"]], people[["height"]], people["height"].rename("w")
+    turned = {"context": c.iloc[::-1]}
+    if part == "sample_weight":
+        turned = {"context": c, "sample_weight": w.sample(frac=1, random_state=0)}
+    if part == "validation_data":
+        turned = {"context": c, "validation_data": (x, c.iloc[::-1])}
+    with pytest.raises(tff.InputError, match=r"has the index of \w+ in another order"):
+        tff.fit(flow, x, epochs=1, **turned, **QUICK)
+    tff.fit(flow, x, epochs=1, context=c.reset_index(drop=True), **QUICK)
+
+
 def test_names_of_the_context_are_matched_and_saved(people, tmp_path):
     flow = scramble(tff.maf(1, context_size=1, num_layers=1, hidden_units=(8,), seed=0))
     tff.fit(flow, people[["weight"]], context=people[["height"]], epochs=1, **QUICK)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import mostly_slow
+from conftest import mostly_slow, scrambled
 from layers import CASES, SIZE, layer
 
 from tfp_flows import bijectors
@@ -65,3 +65,15 @@ def test_chains_of_the_same_layers_are_equal_to_themselves_only(kind, rng):
     again = one.copy(name="again")
     assert again.name == "again"
     np.testing.assert_array_equal(again.forward(tf.identity(x)), one.forward(x))
+
+
+def test_rows_that_sum_to_one_after_a_flow():
+    """TFP 0.25 cannot build these bijectors with NumPy 2.4, which setup.cfg leaves out."""
+    flow = scrambled("maf", 2)
+    law = tfd.TransformedDistribution(flow, tfb.SoftmaxCentered())
+    x = law.sample(5, seed=0)
+    np.testing.assert_allclose(tf.reduce_sum(x, axis=-1), np.ones(5), atol=1e-12)
+    logits = np.log(x[:, :2] / x[:, 2:])
+    # d logits / dx = 1 / prod x in the first two, of which sqrt(3) times as much area is on the triangle
+    slope = tf.reduce_sum(tf.math.log(x), axis=-1) + np.log(3) / 2
+    np.testing.assert_allclose(law.log_prob(tf.identity(x)), flow.log_prob(logits) - slope, rtol=1e-9)

@@ -303,6 +303,8 @@ def test_numbers_that_pandas_counts_columns_with_are_no_names():
         assert refusal(matched, pd.DataFrame(ROWS), names).startswith("x has columns that only count; expected")
         np.testing.assert_array_equal(matched(ROWS, names), ROWS)
     assert as_table(pd.DataFrame(ROWS, columns=[True, False])).columns == ("True", "False")
+    for none in (None, np.nan):
+        assert refusal(as_table, pd.DataFrame(ROWS, columns=["a", none])).startswith("x: column 2 has the name n")
 
 
 def test_whole_numbers_that_float64_would_round_are_refused():

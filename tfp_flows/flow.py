@@ -12,9 +12,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import BatchNorm, Standardize
-from tfp_flows.checks import check_shape, check_sizes
+from tfp_flows.bijectors.rows import as_rows
+from tfp_flows.checks import check_dtype, check_shape, check_sizes
 from tfp_flows.cumulative import Cumulative
-from tfp_flows.datasets.table import has_names, matched
+from tfp_flows.datasets.table import has_names, is_series, matched, row_of
 from tfp_flows.errors import InputError
 from tfp_flows.export import export_flow, exported_functions
 from tfp_flows.far import log_prob_of_any_rows
@@ -101,11 +102,12 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         name: str | None = None,
     ) -> None:
         parameters = dict(locals())  # with name=None, a joint distribution may name the flow as it likes
-        names = [layer.name for layer in layers]
-        if len(set(names)) < len(names):
-            raise InputError(f"layers must have different names, as keyword arguments are sent by them; got {names}.")
+        check_sizes(event_size=event_size, context_size=context_size)
+        check_dtype(dtype)
+        _check_layers(layers, dtype)
         self.event_size, self.context_size, self.config = event_size, context_size, config
-        self.columns, self.context_columns = columns, context_columns
+        self.columns = _titles("columns", columns, event_size)
+        self.context_columns = _titles("context_columns", context_columns, context_size)
         self.layers = list(layers)
         self.standardize_context = None
         if context_size:
@@ -156,13 +158,14 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
             value = tf.broadcast_to(value, tf.concat([batch, [self.event_size]], 0))
         log_prob = super().log_prob
         if batch_size is None:
-            return log_prob(value, name=name, **kwargs)
+            value, kwargs, whole = self._of_known_rank(value, kwargs)
+            return whole(log_prob(value, name=name, **kwargs))
         self._check_batch_size(batch_size, kwargs)
         shape = value.shape[:-1] if value.shape.is_fully_defined() else tf.shape(value)[:-1]
 
         found = in_pieces(
             lambda i, size, x, *context: log_prob(tf.identity(x), name=name, **_with_context(kwargs, context)),
-            [tf.reshape(value, [-1, self.event_size]), *_context_rows(kwargs, shape)],
+            [tf.reshape(value, [-1, self.event_size]), *self._context_rows(kwargs, shape)],
             *(_product(shape), batch_size, self.dtype),
         )
         return tf.reshape(found, shape)
@@ -190,33 +193,34 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         drawn at a time, in memory that does not grow with their number: the same draws every time for a seed and a
         batch size, but other ones than without, or with another.
         """
-        _check_sample_shape(sample_shape)
-        draw, kwargs = super().sample, self._check_kwargs(kwargs)
-        if batch_size is None:
-            return draw(sample_shape, seed=stateless(seed), name=name, **kwargs)
-        return self._draw_in_pieces(draw, sample_shape, seed, batch_size, kwargs, self.dtype)
+        draw = functools.partial(super().sample, name=name)
+        return self._draw(draw, sample_shape, seed, batch_size, kwargs, self.dtype)
 
     def sample_and_log_prob(
         self, sample_shape: Any = (), seed: Any = None, *, batch_size: int | None = None, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws as `sample` gives them, and their log-density, with no second pass."""
-        _check_sample_shape(sample_shape)
-        draw, kwargs = self.experimental_sample_and_log_prob, self._check_kwargs(kwargs)
-        if batch_size is None:
-            return draw(sample_shape, seed=stateless(seed), **kwargs)
-        return self._draw_in_pieces(draw, sample_shape, seed, batch_size, kwargs, (self.dtype, self.dtype))
+        draw = super().experimental_sample_and_log_prob
+        return self._draw(draw, sample_shape, seed, batch_size, kwargs, (self.dtype, self.dtype))
+
+    def experimental_sample_and_log_prob(
+        self, sample_shape: Any = (), seed: Any = None, name: str = "sample_and_log_prob", **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`sample_and_log_prob`, by the name that TFP has for it."""
+        return self.sample_and_log_prob(sample_shape, seed, **kwargs)
 
     def encode(self, x: Any, *, context: Any = None, training: bool = False) -> tf.Tensor:
         """The latents `u = f^-1(x)` of rows `x [..., D]`, which are normal where the flow fits the rows' law."""
         kwargs = self._check_kwargs({"context": context, "training": training})
-        x, (_, by_layer) = self._rows(x), self._split_kwargs(kwargs)
+        x, kwargs, whole = self._of_known_rank(self._rows(x), kwargs)
         z = self.layers[0].standardized(x) if self.standardizes_first else x
-        return self._after_first.inverse(z, **by_layer)
+        return whole(self._after_first.inverse(z, **self._split_kwargs(kwargs)[1]))
 
     def decode(self, u: Any, *, context: Any = None) -> tf.Tensor:
         """The rows `x = f(u)` of latents `u [..., D]`."""
-        _, by_layer = self._split_kwargs(self._check_kwargs({"context": context}))
-        return self.bijector.forward(tf.cast(self._rows(u), self.dtype), **by_layer)
+        kwargs = self._check_kwargs({"context": context})
+        u, kwargs, whole = self._of_known_rank(tf.cast(self._rows(u), self.dtype), kwargs)
+        return whole(self.bijector.forward(u, **self._split_kwargs(kwargs)[1]))
 
     def standardize(self, x: Any, weights: np.ndarray | None = None, context: Any = None) -> None:
         """Sets every `Standardize` from the training rows `x [N, D]`, weighted by `weights [N]`.
@@ -329,10 +333,16 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         value = _exact(value, self.columns, "x", self.event_size)
         if value.dtype != tf.float64 or not self.standardizes_first:
             value = tf.cast(value, self.dtype)
-        value = tf.identity(value)
-        if value.shape.rank == 0 or value.shape[-1] not in (None, self.event_size):
-            raise InputError(f"the last dimension of x must be {self.event_size}; got shape {value.shape}.")
-        return tf.ensure_shape(value, [*value.shape[:-1], self.event_size])
+        return _with_last(tf.identity(value), self.event_size, "x")
+
+    def _of_known_rank(self, x: tf.Tensor, kwargs: dict[str, Any]) -> tuple[tf.Tensor, dict[str, Any], Callable]:
+        """Rows and context as they are, or `[N, D]` and `[N, C]` where their rank is unknown; what undoes that."""
+        if x.shape.rank is not None and ("context" not in kwargs or kwargs["context"].shape.rank is not None):
+            return x, kwargs, lambda found: found
+        x, kwargs, whole = as_rows(x, kwargs)
+        if "context" in kwargs:
+            kwargs["context"] = tf.ensure_shape(kwargs["context"], [None, self.context_size])
+        return tf.ensure_shape(x, [None, self.event_size]), kwargs, whole
 
     def _log_prob(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         most = np.finfo(self.dtype.as_numpy_dtype).max
@@ -361,8 +371,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
             if "context" not in kwargs:
                 raise InputError(f"this flow needs context=… with {self.context_size} columns; got none.")
             context = tf.identity(_exact(kwargs["context"], self.context_columns, "context", self.context_size))
-            if context.shape.rank == 0 or context.shape[-1] != self.context_size:
-                raise InputError(f"the last dimension of context must be {self.context_size}; got {context.shape}.")
+            context = _with_last(context, self.context_size, "context")
             kwargs["context"] = self.standardize_context.standardized(context)
         return kwargs
 
@@ -382,24 +391,49 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
     def _sample_and_log_prob(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         return super()._sample_and_log_prob(self._with_batch(sample_shape, kwargs), seed, **kwargs)
 
-    def _draw_in_pieces(
-        self, draw: Callable, sample_shape: Any, seed: Any, batch_size: int, kwargs: dict[str, Any], dtypes: Any
+    def _draw(
+        self,
+        draw: Callable,
+        sample_shape: Any,
+        seed: Any,
+        batch_size: int | None,
+        kwargs: dict[str, Any],
+        dtypes: Any,
     ) -> Any:
-        """What `draw` gives, `batch_size` rows at a time, each piece by a seed of its own."""
-        self._check_batch_size(batch_size, kwargs)
-        given = tf.get_static_value(sample_shape) if tf.is_tensor(sample_shape) else sample_shape
+        """What `draw` gives; with a `batch_size` so many rows at a time, each piece by a seed of its own."""
+        _check_sample_shape(sample_shape)
+        kwargs, seed = self._check_kwargs(kwargs), stateless(seed)
+        if not tf.is_tensor(sample_shape) and any(tf.is_tensor(size) for size in tf.nest.flatten(sample_shape)):
+            sample_shape = tf.stack([tf.cast(size, tf.int32) for size in sample_shape])
+        known = tf.get_static_value(sample_shape) if tf.is_tensor(sample_shape) else sample_shape
         batch = kwargs["context"].shape[:-1] if "context" in kwargs else tf.TensorShape([])
+        of_known_rank = batch.rank is not None and (known is not None or sample_shape.shape.is_fully_defined())
+        if batch_size is None and of_known_rank:
+            return draw(sample_shape, seed=seed, **kwargs)
         shape = self._with_batch(sample_shape, kwargs)
-        if given is not None and batch.is_fully_defined():
-            shape = tf.TensorShape([*np.ravel(given).astype(int), *batch])
-        seed = tfp.random.sanitize_seed(stateless(seed))
+        if known is not None and batch.is_fully_defined():
+            shape = tf.TensorShape([*np.ravel(known).astype(int), *batch])
 
-        def piece(i: Any, size: Any, *context: tf.Tensor) -> Any:
-            own = tf.random.experimental.stateless_fold_in(seed, i)
-            return draw([] if context else [size], seed=own, **_with_context(kwargs, context))
+        def piece(size: Any, seed: Any, *context: tf.Tensor) -> Any:
+            return draw([] if context else [size], seed=seed, **_with_context(kwargs, context))
 
-        found = in_pieces(piece, _context_rows(kwargs, shape), _product(shape), batch_size, dtypes)
+        rows = self._context_rows(kwargs, shape)
+        if batch_size is None:
+            found = piece(_product(shape), seed, *rows)
+        else:
+            self._check_batch_size(batch_size, kwargs)
+            seed = tfp.random.sanitize_seed(seed)
+            own = functools.partial(tf.random.experimental.stateless_fold_in, seed)
+            draw_piece = lambda i, size, *context: piece(size, own(i), *context)  # noqa: E731
+            found = in_pieces(draw_piece, rows, _product(shape), batch_size, dtypes)
         return tf.nest.map_structure(lambda t: tf.reshape(t, tf.concat([shape, t.shape[1:]], 0)), found)
+
+    def _context_rows(self, kwargs: dict[str, Any], shape: Any) -> list[tf.Tensor]:
+        """The context of each of `shape` rows, `[N, C]`, in a list; an empty one where there is none."""
+        if "context" not in kwargs:
+            return []
+        context = tf.broadcast_to(kwargs["context"], tf.concat([shape, [self.context_size]], 0))
+        return [tf.reshape(context, [-1, self.context_size])]
 
     def _check_batch_size(self, batch_size: Any, kwargs: dict[str, Any]) -> None:
         check_sizes(batch_size=batch_size)
@@ -416,6 +450,36 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         return tf.concat([sample_shape, tf.shape(kwargs["context"])[:-1]], axis=0)
 
 
+def _with_last(value: tf.Tensor, size: int, name: str) -> tf.Tensor:
+    """The tensor `[..., size]`; `InputError` if its last dimension is known to be another."""
+    if value.shape.rank is None:
+        return tf.reshape(value, tf.concat([tf.shape(value)[:-1], [size]], 0))
+    if value.shape.rank == 0 or value.shape[-1] not in (None, size):
+        raise InputError(f"the last dimension of {name} must be {size}; got shape {value.shape}.")
+    return tf.ensure_shape(value, [*value.shape[:-1], size])
+
+
+def _check_layers(layers: Any, dtype: str) -> None:
+    if not isinstance(layers, (list, tuple)) or not all(isinstance(layer, tfb.Bijector) for layer in layers):
+        raise InputError(f"layers must be a list of bijectors; got {layers!r}.")
+    names = [layer.name for layer in layers]
+    if len(set(names)) < len(names):
+        raise InputError(f"layers must have different names, as keyword arguments are sent by them; got {names}.")
+    for layer in layers:
+        if layer.dtype is not None and layer.dtype != dtype:
+            other = tf.as_dtype(layer.dtype).name
+            raise InputError(f"layer {layer.name} is of {other}; the flow has dtype={dtype!r}: both must be the same.")
+
+
+def _titles(name: str, titles: Any, size: int) -> tuple[str, ...] | None:
+    """The names of so many columns, as a tuple."""
+    if titles is None:
+        return None
+    if isinstance(titles, str) or len(titles) != size or len(set(titles)) != size:
+        raise InputError(f"{name} must be {size} different names; got {titles!r}.")
+    return tuple(str(title) for title in titles)
+
+
 def _check_sample_shape(sample_shape: Any) -> None:
     tensors = [part for part in tf.nest.flatten(sample_shape) if tf.is_tensor(part)]
     if not tensors:
@@ -429,7 +493,9 @@ def _exact(value: Any, columns: Sequence[str] | None, name: str, size: int) -> t
 
     Columns that have names are put in the order of `columns`, or refused.
     """
-    if has_names(value):
+    if is_series(value) and size > 1:
+        value = row_of(value, columns, name)
+    elif has_names(value):
         value = matched(value, columns, name=name, event_size=size)
     try:
         if isinstance(value, (list, tuple)) and not any(tf.is_tensor(part) for part in tf.nest.flatten(value)):
@@ -440,15 +506,6 @@ def _exact(value: Any, columns: Sequence[str] | None, name: str, size: int) -> t
     if not (value.dtype.is_floating or value.dtype.is_integer or value.dtype.is_bool):
         raise InputError(f"{name} must be real numbers; got {value.dtype.name}.")
     return value if value.dtype.is_floating else tf.cast(value, tf.float64)
-
-
-def _context_rows(kwargs: dict[str, Any], shape: Any) -> list[tf.Tensor]:
-    """The context of each of `shape` rows, `[N, C]`, in a list; an empty one where there is none."""
-    if "context" not in kwargs:
-        return []
-    context = kwargs["context"]
-    context = tf.broadcast_to(context, tf.concat([shape, context.shape[-1:]], 0))
-    return [tf.reshape(context, [-1, context.shape[-1]])]
 
 
 def _with_context(kwargs: dict[str, Any], context: Sequence[tf.Tensor]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ nothing. What is found:
 | constant | one value in every row of positive weight, or a spread that rounding swallows | an error |
 | outlier | a few rows so far out that, standardised, the others are one number | an error |
 | counter | every value once, evenly spaced: a row number, a rank, a grid | a warning |
-| copy | a linear or rising or falling function of another column | a warning |
+| copy | a function of another column | a warning |
 | combination | a linear combination of several other columns | a warning |
 | whole, steps | whole numbers, or multiples of a step, coarse beside their spread | a warning |
 | repeated | a value that many rows share | a warning |
@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfp_flows.datasets.dependent import dependences, standardised
 from tfp_flows.datasets.refusals import column_label, plural, some_of
 from tfp_flows.errors import InputError
 
@@ -36,9 +37,7 @@ _COINCIDING = 5.0  # times as many repeats as chance brings to independent colum
 _ONE_BY_ONE = 4  # columns of one kind that have a sentence each
 _BYTE = 256  # evenly spaced values, each in five rows or more: 8-bit numbers, whatever their spread
 _SAMPLE = 100_000  # rows that values and repeats are looked for in; of more, as many are drawn
-_FEW = 2_000  # rows, or 5 a column, that dependencies are looked for in, before all of the sample confirms them
 _WIDEST = 1_000  # columns; among more, dependencies are not looked for
-_DEPENDENT = 1e-6  # of a column's spread unexplained: what float32 cannot tell from nothing
 _COINCIDENCES = 8.0  # equal pairs that chance would bring: that there is none, it brings once in exp(8) = 3000 times
 
 ADD_NOISE = "add uniform noise of one {unit} to it, or leave it out"  # the one advice for what is discrete
@@ -159,7 +158,7 @@ def _fatal(
             continue
         size = max(-low, high)
         step = float(np.spacing(np.asarray(size, rows.dtype)))
-        z, spread = _standardised(column / size, weight)
+        z, spread = standardised(column / size, weight)
         if not spread * size > 2 * step:
             sentence = (
                 f"{where} is {size:g} give or take {spread * size:.1g}, which is lost in the rounding of {rows.dtype} "
@@ -176,14 +175,6 @@ def _fatal(
                 "beside it; leave such rows out, or take the column's logarithm."
             )
             yield Finding("outlier", i, sentence, True)
-
-
-def _standardised(column: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, float]:
-    """The column with mean 0 and standard deviation 1, and its standard deviation before."""
-    share = None if weight is None else np.asarray(weight[weight > 0], np.float64) / float(weight.max())
-    centred = column - np.average(column, weights=share)
-    spread = float(np.sqrt(np.average(centred**2, weights=share)))
-    return (centred / spread if spread > 0 else centred), spread
 
 
 # Warnings.
@@ -298,82 +289,10 @@ def _step(values: np.ndarray) -> float:
 
 def _dependent(rows: np.ndarray, labels: Sequence[str] | None, name: str) -> Iterator[Finding]:
     """Columns that others determine."""
-    width = rows.shape[1]
-    few = min(len(rows), max(_FEW, 5 * width))
-    part = rows[np.sort(np.random.default_rng(1).choice(len(rows), few, replace=False))]
-    z = np.stack([_standardised(_scaled(column), None)[0] for column in part.T], axis=1)
-    found = set()
-    for column, others in _combinations(z):
-        where = f"{name}: {column_label(column, labels)}"
-        if len(others) == 1:
-            kind, of = "copy", f"a linear function of {column_label(others[0], labels)}"
-        else:
+    for column, others, how in dependences(rows):
+        kind, of = "copy", f"{how} of {column_label(others[0], labels)}"
+        if len(others) > 1:
             called = some_of([str(i + 1) if labels is None else labels[i] for i in others], 4)
             kind, of = "combination", f"a linear combination of columns {called}"
-        if _confirmed(rows, column, others):
-            found.add(column)
-            yield Finding(kind, column, f"{where} is {of}, and so has no density beside it; leave one out.")
-    for column, other, way in _same_order(rows, part):
-        if column not in found:
-            where = f"{name}: {column_label(column, labels)}"
-            of = f"a {way} function of {column_label(other, labels)}"
-            yield Finding("copy", column, f"{where} is {of}, and so has no density beside it; leave one out.")
-
-
-def _scaled(column: np.ndarray) -> np.ndarray:
-    column = column.astype(np.float64)
-    return column / (np.abs(column).max() or 1.0)
-
-
-def _combinations(z: np.ndarray) -> Iterator[tuple[int, list[int]]]:
-    """Each column that is a linear combination of those before it, and of which: QR leaves nothing of it."""
-    n, width = z.shape
-    if n < width + 2 or width == 1:
-        return
-    try:  # the usual case: if all eigenvalues are larger than this, nothing depends, and Cholesky tells fastest
-        np.linalg.cholesky(z.T @ z / n - 10 * _DEPENDENT**2 * np.eye(width))
-        return
-    except np.linalg.LinAlgError:
-        pass
-    r = np.linalg.qr(z, mode="r") / np.sqrt(n)
-    independent: list[int] = []
-    for j in range(width):
-        if not z[:, j].any():
-            continue
-        if independent and abs(r[j, j]) < _DEPENDENT:
-            weights = np.linalg.lstsq(z[:, independent], z[:, j], rcond=None)[0]
-            others = [i for i, w in zip(independent, weights, strict=True) if abs(w) > 1e-4]
-            if others:
-                yield j, others
-        else:
-            independent.append(j)
-
-
-def _confirmed(rows: np.ndarray, column: int, others: list[int]) -> bool:
-    """Whether the linear combination holds in all rows."""
-    y = _standardised(_scaled(rows[:, column]), None)[0]
-    z = np.stack([_standardised(_scaled(rows[:, i]), None)[0] for i in others], axis=1)
-    weights = np.linalg.solve(z.T @ z, z.T @ y)
-    return bool(np.std(y - z @ weights) < 3 * _DEPENDENT)
-
-
-def _same_order(rows: np.ndarray, part: np.ndarray) -> Iterator[tuple[int, int, str]]:
-    """Each column that ranks the rows as an earlier one does, or the other way round."""
-    known: dict[bytes, tuple[int, str]] = {}
-    for i, column in enumerate(part.T):
-        ranks, counts = _ranks(column)
-        if len(counts) < 8 and np.sort(counts)[:-1].sum() < 20:
-            continue  # too few different values: chance
-        other, way = known.get(ranks.tobytes(), (None, ""))
-        if other is None:
-            known[ranks.tobytes()] = (i, "rising")
-            known.setdefault((len(counts) - 1 - ranks).tobytes(), (i, "falling"))
-            continue
-        mine, theirs = _ranks(rows[:, i])[0], _ranks(rows[:, other])[0]
-        if (mine == (theirs if way == "rising" else theirs.max() - theirs)).all():
-            yield i, other, way
-
-
-def _ranks(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    _, ranks, counts = np.unique(column, return_inverse=True, return_counts=True)
-    return ranks, counts
+        where = f"{name}: {column_label(column, labels)}"
+        yield Finding(kind, column, f"{where} is {of}, and so has no density beside it; leave one out.")

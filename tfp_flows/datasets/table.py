@@ -20,7 +20,7 @@ from tfp_flows.datasets.refusals import (
 )
 from tfp_flows.errors import InputError
 
-__all__ = ["Table", "as_rows", "as_table", "has_names", "matched", "table_of"]
+__all__ = ["Table", "as_rows", "as_table", "has_names", "is_series", "matched", "row_of", "table_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,11 @@ def as_table(x: Any, *, name: str = "x") -> Table:
         return x
     parts = _named_parts(x, name)
     if parts is None:
-        return Table(_checked(_table(_to_array(x, name), name), name, None), None, name)
+        array = _to_array(x, name)
+        if array.ndim == 0 and array.dtype.kind == "O":
+            kind = "None" if x is None else f"a {type(x).__name__}"
+            raise InputError(f"{name} is {kind}; expected a table of numbers, [n, D], in memory.")
+        return Table(_checked(_table(array, name), name, None), None, name)
     return table_of(*parts, name=name)
 
 
@@ -99,6 +103,12 @@ def table_of(titles: Sequence[Any], parts: Sequence[Any], *, name: str) -> Table
 
 def _names(titles: Sequence[Any], name: str) -> tuple[str, ...] | None:
     """Titles as names; None for the numbers 0, 1, 2, ... that only count."""
+    absent = next((i for i, title in enumerate(titles) if title is None or title != title), None)
+    if absent is not None:
+        raise InputError(
+            f"{name}: column {absent + 1} has the name {titles[absent]}, which is none; name it, or take the array "
+            "without names."
+        )
     counting = list(range(len(titles)))
     count = all(isinstance(title, numbers.Integral) and not isinstance(title, bool) for title in titles)
     if count and list(titles) == counting:
@@ -233,6 +243,8 @@ def _only(x: Any, columns: Sequence[str]) -> Any:
         return {title: x[title] for title in titles}
     if isinstance(x, np.ndarray):
         return x[titles]
+    if is_series(x):
+        return x
     if hasattr(x, "iloc"):
         return x.loc[:, titles]
     return x.select(titles)  # polars and pyarrow
@@ -248,13 +260,29 @@ def _titles(x: Any) -> list[Any]:
         return list(x.dtype.names or ())
     if hasattr(x, "column_names"):  # pyarrow
         return list(x.column_names)
+    if is_series(x):
+        return [x.name] if isinstance(x.name, str) and x.name else []
     return list(getattr(x, "columns", ()))
+
+
+def is_series(x: Any) -> bool:
+    """Whether it is one column of pandas or polars."""
+    return hasattr(x, "name") and hasattr(x, "to_numpy") and hasattr(x, "to_list") and not hasattr(x, "columns")
 
 
 def has_names(x: Any) -> bool:
     """Whether the columns of `x` have names, which say more than their order."""
     is_table = isinstance(x, (Table, Mapping)) or hasattr(x, "columns") or hasattr(x, "column_names")
-    return is_table or (isinstance(x, np.ndarray) and x.dtype.names is not None)
+    return is_table or is_series(x) or (isinstance(x, np.ndarray) and x.dtype.names is not None)
+
+
+def row_of(x: Any, columns: Sequence[str] | None, name: str) -> np.ndarray:
+    """A row `[D]` that is a Series, as `df.iloc[0]` gives it: its numbers in the order of `columns`."""
+    titles = list(getattr(x, "index", ()))
+    if columns is None or not titles or _names(titles, name) is None:
+        return x.to_numpy()
+    order = _order(name, [str(title) for title in titles], columns, drop_extra=False)
+    return x.to_numpy()[order]
 
 
 def _names_of(x: Any, name: str) -> tuple[str, ...] | None:
@@ -277,6 +305,8 @@ def _named_parts(x: Any, name: str) -> tuple[list[Any], list[Any]] | None:
         from tfp_flows.datasets.arrow import arrays_of
 
         return arrays_of(x, name)
+    if is_series(x):
+        return (_titles(x), [x.to_numpy()]) if _titles(x) else None
     if hasattr(x, "columns"):
         titles = list(x.columns)
         if hasattr(x, "iloc"):

@@ -20,7 +20,7 @@ from tfp_flows.training.history import History
 from tfp_flows.training.loop import adam, run, uses_xla
 from tfp_flows.training.model import FlowModel, check_whole_batches
 from tfp_flows.training.options import check_options
-from tfp_flows.training.rows import Rows, Source, as_source, batches_of, check_rows, identity_of, steps_at_once
+from tfp_flows.training.rows import Rows, Source, as_source, as_validation, batches_of, identity_of, steps_at_once
 
 __all__ = ["fit"]
 
@@ -152,13 +152,8 @@ def fit(
         seed=seed,
     )
     if validation_data is not None:
-        parts = validation_data if isinstance(validation_data, tuple) else (validation_data,)
-        if not 1 <= len(parts) <= 3:
-            raise InputError(
-                f"validation_data must be x, (x, context) or (x, context, sample_weight); got {len(parts)} parts."
-            )
         names = flow.columns or source.columns, flow.context_columns or source.context_columns
-        checked = check_rows(*(*parts, None, None)[:3], flow, *names)
+        checked = as_validation(validation_data, flow, *names)
         source = source._replace(validation=checked, held_out=None)
     _check_context(flow, source)
     _warn_of_columns(flow, source)

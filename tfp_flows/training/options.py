@@ -32,6 +32,11 @@ def check_options(
     checkpoint_every: float,
 ) -> list[Any]:
     """The callbacks, in a list; `InputError` for an option of a type or size that cannot work."""
+    if isinstance(learning_rate, tf.keras.optimizers.schedules.LearningRateSchedule):
+        raise InputError(
+            f"learning_rate must be a number above 0; got a {type(learning_rate).__name__}: pass it in an optimizer, "
+            "as optimizer=tf.keras.optimizers.Adam(schedule)."
+        )
     check_training(
         epochs=epochs,
         batch_size=batch_size,

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from tfp_flows.datasets import Dataset, as_rows, as_table, matched
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 
-__all__ = ["Rows", "Source", "as_source", "batches_of", "identity_of", "steps_at_once", "untuned"]
+__all__ = ["Rows", "Source", "as_source", "as_validation", "batches_of", "identity_of", "steps_at_once", "untuned"]
 
 LARGEST_BATCH = 500
 SMALLEST_BATCH = 32  # and a twentieth of the rows in between: benchmarks/tables_of_users.py
@@ -85,6 +86,7 @@ def as_source(
         return _drawn_afresh(x, flow.event_size, flow.dtype.name, size, steps, in_blocks, seed)
     if isinstance(x, tf.data.Dataset):
         return _streamed(x, steps_per_epoch, flow)
+    _check_order(x=x, context=context, sample_weight=weight)
     table = as_table(x, name="x")
     given = None if context is None else as_table(context, name="context")
     check_names("x", table.columns)
@@ -92,6 +94,31 @@ def as_source(
     rows = check_rows(table, given, weight, flow, flow.columns, flow.context_columns)
     source = _in_memory(rows, batch_size, steps_per_epoch, validation_split, in_blocks, seed)
     return source._replace(columns=table.columns, context_columns=given and given.columns)
+
+
+def as_validation(data: Any, flow: Flow, columns: Sequence[str] | None, context_columns: Sequence[str] | None) -> Rows:
+    """The rows of `validation_data`: x, `(x, context)` or `(x, context, sample_weight)`, checked as those of x are."""
+    parts = data if isinstance(data, tuple) else (data,)
+    if not 1 <= len(parts) <= 3:
+        raise InputError(
+            f"validation_data must be x, (x, context) or (x, context, sample_weight); got {len(parts)} parts."
+        )
+    x, context, weight = (*parts, None, None)[:3]
+    if isinstance(x, (Dataset, tf.data.Dataset)):
+        raise InputError(f"validation_data must be rows in memory, or (x, context) of them; got a {type(x).__name__}.")
+    _check_order(validation_data=x, context=context, sample_weight=weight)
+    return check_rows(as_table(x, name="validation_data"), context, weight, flow, columns, context_columns)
+
+
+def _check_order(**tables: Any) -> None:
+    """Rows are taken by their place: `InputError` where the indexes of two pandas tables say that it is another."""
+    indexes = {name: t.index for name, t in tables.items() if hasattr(getattr(t, "index", None), "equals")}
+    for (name, index), (other, theirs) in itertools.combinations(indexes.items(), 2):
+        if not index.equals(theirs) and len(index) == len(theirs) and set(index) == set(theirs):
+            raise InputError(
+                f"{other} has the index of {name} in another order, and rows are taken by their place: pass "
+                f"{other}.loc[{name}.index], or arrays."
+            )
 
 
 def steps_at_once(steps: int) -> int:
