@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from conftest import scramble_variables
 
 from tfp_flows import bijectors as b
-from tfp_flows import networks
+from tfp_flows import elementwise, networks
 
 SIZE, CONTEXT = 3, 2
 rng = np.random.default_rng
@@ -36,6 +36,11 @@ def _spline(context_size=0, **options):
     return b.SplineCoupling(1, _mlp(3 * 5 - 1, context_size), **options)
 
 
+def _autoregressive(elementwise, context_size=0):
+    options = {"hidden_units": (6,), "context_size": context_size, "seed": 0, "dtype": "float64"}
+    return b.Autoregressive(networks.MADE(SIZE, elementwise.params, **options), elementwise)
+
+
 def _layers(context_size=0):
     planar = b.Planar(SIZE, rng=rng(0), dtype="float64")
     return [b.Permute([2, 0, 1]), _spline(context_size), planar, b.Affine(SIZE, rng=rng(1), dtype="float64")]
@@ -44,7 +49,14 @@ def _layers(context_size=0):
 # public name, and how to tell its cases apart -> what builds one, in float64, of SIZE dimensions
 CASES = {
     "Affine": lambda: b.Affine(SIZE, rng=rng(0), dtype="float64"),
+    "Autoregressive affine": lambda: _autoregressive(elementwise.Affine()),
+    "Autoregressive shift": lambda: _autoregressive(elementwise.Shift()),
+    "Autoregressive spline": lambda: _autoregressive(elementwise.Spline(5)),
+    "Autoregressive spline context": lambda: _autoregressive(elementwise.Spline(5), CONTEXT),
     "BatchNorm": lambda: b.BatchNorm(SIZE, dtype="float64"),
+    "Coupling": lambda: b.Coupling(1, _mlp(2), elementwise.Affine(None)),
+    "Coupling reverse": lambda: b.Coupling(-1, _mlp(14), elementwise.Spline(5)),
+    "Coupling context": lambda: b.Coupling(1, _mlp(2, CONTEXT), elementwise.Affine()),
     "LeakyReLU": lambda: b.LeakyReLU(0.5, dtype="float64"),
     "LeakyReLU smooth": lambda: b.LeakyReLU(0.5, smoothness=1.0, dtype="float64"),
     "MaskedAutoregressiveFlow": lambda: b.MaskedAutoregressiveFlow(_made()),

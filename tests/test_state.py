@@ -115,7 +115,9 @@ def test_goes_to_a_process_and_comes_back():
     "make",
     [
         lambda: tff.bijectors.Affine(3, rng=np.random.default_rng(0)),
+        lambda: tff.bijectors.Autoregressive(tff.networks.MADE(3, 14, seed=0), tff.elementwise.Spline(5, 2.0)),
         lambda: tff.bijectors.BatchNorm(3),
+        lambda: tff.bijectors.Coupling(1, tff.networks.MLP(1, 2, seed=0), tff.elementwise.Affine(2.0)),
         lambda: tff.bijectors.LeakyReLU(0.5, smoothness=0.2),
         lambda: tff.bijectors.MaskedAutoregressiveFlow(tff.networks.MADE(3, hidden_units=(4,), seed=0)),
         lambda: tff.bijectors.NICE(1, tff.networks.ShiftAndLogScale(tff.networks.MLP(1, 2, params=1, seed=0))),

@@ -2,6 +2,7 @@
 
 from tfp_flows import bijectors as bijectors
 from tfp_flows import datasets as datasets
+from tfp_flows import elementwise as elementwise
 from tfp_flows import flows as flows
 from tfp_flows import networks as networks
 from tfp_flows import plots as plots

@@ -1,7 +1,7 @@
 """How an object of this package was made, as plain data, and the same object made again from it.
 
 A recipe names classes and holds their arguments; it never holds code. The classes that it may name are those below
-`Recorded`, and the bijectors of TFP.
+`Recorded`, the elementwise maps, and the bijectors of TFP.
 """
 
 import contextlib
@@ -14,12 +14,14 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows import elementwise
 from tfp_flows.arrays import assign_arrays, whole_arrays
 from tfp_flows.errors import InputError
 
 __all__ = ["Recorded", "at_most", "make_again", "recipe_of", "spend"]
 
 _CLASSES: dict[str, type] = {}
+_MAPS = {cls.__name__: cls for cls in (elementwise.Affine, elementwise.Shift, elementwise.Spline)}
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -123,6 +125,8 @@ def _encoded(value: Any, where: str, known: dict[int, int]) -> Any:
         value = value.item()
     if isinstance(value, _PLAIN):
         return value
+    if type(value) in _MAPS.values():
+        return {"map": type(value).__name__, "with": _encoded(value._asdict(), where, known)["dict"]}
     if isinstance(value, (list, tuple)):
         return [_encoded(item, where, known) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
@@ -196,6 +200,10 @@ def _made(data: Any, known: list) -> Any:
         return [_made(item, known) for item in data]
     if "dict" in data:
         return {key: _made(item, known) for key, item in data["dict"].items()}
+    if "map" in data:
+        if data["map"] not in _MAPS:
+            raise InputError(f"a recipe may name the elementwise maps that there are; got {data['map']!r}.")
+        return _MAPS[data["map"]](**data["with"])
     if "class" in data:
         return _constructor(data["class"])
     if "array" in data:

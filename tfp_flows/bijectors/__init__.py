@@ -1,7 +1,9 @@
 """The layers of flows: each a `tfb.Bijector`, usable alone."""
 
 from tfp_flows.bijectors.affine import Affine
+from tfp_flows.bijectors.autoregressive import Autoregressive
 from tfp_flows.bijectors.batch_norm import BatchNorm
+from tfp_flows.bijectors.coupling import Coupling
 from tfp_flows.bijectors.leaky_relu import LeakyReLU
 from tfp_flows.bijectors.masked_autoregressive_flow import MaskedAutoregressiveFlow
 from tfp_flows.bijectors.nice import NICE
@@ -17,7 +19,9 @@ from tfp_flows.bijectors.standardize import Standardize
 __all__ = [
     "NICE",
     "Affine",
+    "Autoregressive",
     "BatchNorm",
+    "Coupling",
     "LeakyReLU",
     "MaskedAutoregressiveFlow",
     "Permute",

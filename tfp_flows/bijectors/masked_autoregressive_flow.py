@@ -5,14 +5,15 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.conditional import Conditional
-from tfp_flows.bijectors.elementwise_affine import ElementwiseAffine
+from tfp_flows.bijectors.autoregressive import Ordered
+from tfp_flows.elementwise import Affine, Elementwise, Shift
+from tfp_flows.errors import InputError
 from tfp_flows.recipe import Recorded
 
 __all__ = ["MaskedAutoregressiveFlow"]
 
 
-class MaskedAutoregressiveFlow(Recorded, Conditional, tfp.bijectors.MaskedAutoregressiveFlow):
+class MaskedAutoregressiveFlow(Recorded, Ordered, tfp.bijectors.MaskedAutoregressiveFlow):
     """`tfb.MaskedAutoregressiveFlow`, with the same arguments and the same law.
 
     ```
@@ -43,31 +44,29 @@ class MaskedAutoregressiveFlow(Recorded, Conditional, tfp.bijectors.MaskedAutore
     @property
     def is_sequential(self) -> bool:
         """Whether `forward` takes D passes of the network, one after another."""
-        return self._event_ndims != 1 or getattr(self._shift_and_log_scale_fn, "solve_affine", None) is None
+        return self._event_ndims != 1 or not hasattr(self._network, "solve")
+
+    @property
+    def _network(self) -> Any:
+        return getattr(self._shift_and_log_scale_fn, "network", self._shift_and_log_scale_fn)
+
+    @property
+    def _elementwise(self) -> Elementwise:
+        """The map of the network's outputs; those of a bare MADE have no bound."""
+        params = self._network.params
+        if params not in (1, 2):
+            raise InputError(f"an affine layer takes a MADE with params=1 or params=2; got params={params}.")
+        return getattr(self._shift_and_log_scale_fn, "elementwise", Shift() if params == 1 else Affine(None))
 
     def _forward(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
         if self.is_sequential:
-            return super()._forward(x, **kwargs)
-        y, log_scale = self._shift_and_log_scale_fn.solve_affine(x, **kwargs)
-        if log_scale is not None:
-            self._cache.forward_attributes(x, **kwargs)["ildj"] = -tf.reduce_sum(log_scale, axis=-1)
-        return y
+            return tfp.bijectors.MaskedAutoregressiveFlow._forward(self, x, **kwargs)
+        return super()._forward(x, **kwargs)
 
-    def _inverse(self, y: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
-        # One evaluation of the network serves the log-det too: TFP's cache keeps it with the pair (x, y).
-        bijector = self._elementwise(y, **kwargs)
-        x = bijector.inverse(y)
-        ildj = bijector.inverse_log_det_jacobian(y, event_ndims=self._event_ndims)
-        self._cache.inverse_attributes(y, **kwargs)["ildj"] = ildj
-        return x
-
-    def _elementwise(self, y: tf.Tensor, **kwargs: tf.Tensor) -> Any:
-        if self._shift_and_log_scale_fn is None:
-            return self._bijector_fn(y, **kwargs)
-        params = self._shift_and_log_scale_fn(y, **kwargs)
-        return ElementwiseAffine(*(tf.unstack(params, num=2, axis=-1) if tf.is_tensor(params) else params))
+    def _solve(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._network.solve(x, self._elementwise, **kwargs)
 
     def _is_increasing(self, **kwargs: tf.Tensor) -> bool:
         if self._shift_and_log_scale_fn is None:
             raise NotImplementedError("whether a layer with a bijector_fn increases is not known.")
-        return True  # of one dimension: the scale is positive
+        return super()._is_increasing(**kwargs)  # the scale is positive

@@ -1,7 +1,11 @@
-"""What every prebuilt chain has in common: standardised data, permutations, batch norm, and its own recipe."""
+"""What every prebuilt chain has in common: standardised data, permutations, batch norm, its own recipe, its words."""
 
+import functools
+import inspect
+import re
+import textwrap
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 import tensorflow_probability as tfp
@@ -13,25 +17,74 @@ from tfp_flows.flow import Flow
 from tfp_flows.networks.dense import random_generator
 from tfp_flows.recipe import spend
 
-__all__ = ["build_chain", "check_coupling"]
+__all__ = ["LayerMaker", "check_coupling", "check_no_context", "prebuilt"]
 
 tfb = tfp.bijectors
+P = ParamSpec("P")
+
+# Of layer i: from its number, and the arguments of its network (seed and name too), its bijectors, the data's end first
+LayerMaker = Callable[[int, dict[str, Any]], tfb.Bijector | list[tfb.Bijector]]
+
+# The arguments that chains share, as every one of them explains them.
+ARGUMENTS = {
+    "event_size": "D, at least 1.",
+    "hidden_units": "sizes of the hidden layers of each network.",
+    "activation": 'of the networks: "silu", "tanh", "softplus", "gelu", "elu" or "relu".',
+    "context_size": "size of the conditional input, 0 for none.",
+    "batch_norm": "whether batch normalisation follows every second layer, as in the tutorial.",
+    "permutation": 'between layers: "reverse", "random", "none", or a list of permutations of 0..D-1.',
+    "log_scale_bound": "smooth bound on the absolute log-scale of each layer.",
+    "recompute": "whether the gradient computes about sqrt(num_layers) segments of layers again instead of keeping "
+    "them: training then takes less memory, and more time a step.",
+    "reversible": "whether the gradient recomputes each layer's input by its inverse instead of keeping it: training "
+    "then takes memory that does not grow with the depth, and more time a step; not with batch_norm.",
+    "seed": "integer that fixes the initial weights and random permutations.",
+    "dtype": '"float32" or "float64".',
+}
+NETWORK = ("hidden_units", "activation", "context_size", "dtype")  # what a chain hands on to its networks
 
 
-def build_chain(
-    name: str,
-    options: dict[str, Any],
-    make_layer: Callable[[int, int], tfb.Bijector | list[tfb.Bijector]],
-    last: Sequence[tfb.Bijector] = (),
-) -> Flow:
-    """The flow `x <- Standardize <- layer0 <- Permute <- layer1 ...`, with batch norm after every second layer.
+def prebuilt(make_layers: Callable[P, LayerMaker | tuple[LayerMaker, list[tfb.Bijector]]]) -> Callable[P, Flow]:
+    """The chain `x <- Standardize <- layer0 <- Permute <- layer1 ...`, with batch norm after every second layer.
 
-    Args:
-      name: the chain's name for `tff.make`.
-      options: the arguments that the chain was asked for; with the permutations written out they become its config.
-      make_layer: `(i, seed) -> bijector` or a list of them, the data's end first.
-      last: bijectors at the latent end.
+    It decorates a function that has the name and the arguments of the chain, and returns what makes a layer, alone or
+    with a list of bijectors for the latent end. Its docstring explains the arguments that are its own, under `Args:`;
+    the others get their words from here.
     """
+    signature = inspect.signature(make_layers)
+
+    @functools.wraps(make_layers)
+    def chain(*args: P.args, **kwargs: P.kwargs) -> Flow:
+        try:
+            given = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{make_layers.__name__}() {error}") from None
+        given.apply_defaults()
+        layers = make_layers(**given.arguments)
+        return _build(make_layers.__name__, given.arguments, *(layers if isinstance(layers, tuple) else (layers,)))
+
+    chain.__signature__ = signature.replace(return_annotation=Flow)
+    chain.__doc__ = _explained(make_layers.__doc__, list(signature.parameters))
+    return chain
+
+
+def _explained(doc: str | None, names: Sequence[str]) -> str | None:
+    """A docstring whose `Args:` explains all the arguments, in their order."""
+    if doc is None:  # python -OO
+        return None
+    head, _, rest = inspect.cleandoc(doc).partition("Args:\n")
+    own, _, tail = rest.partition("\n\n")
+    blocks = re.split(r"\n(?=  \w)", own)
+    explained = {block.strip().partition(":")[0]: block for block in blocks}
+    for name in names:
+        words = textwrap.fill(f"{name}: {ARGUMENTS.get(name)}", 116, initial_indent="  ", subsequent_indent="    ")
+        explained.setdefault(name, words)
+    args = "\n".join(explained[name] for name in names)
+    return f"{head}Args:\n{args}\n\n{tail}\n"
+
+
+def _build(name: str, options: dict[str, Any], make_layer: LayerMaker, last: Sequence[tfb.Bijector] = ()) -> Flow:
+    """The flow of a chain with those options; with the permutations written out they become its config."""
     event_size, num_layers, dtype = options["event_size"], options["num_layers"], options["dtype"]
     check_sizes(event_size=event_size, num_layers=num_layers, context_size=options["context_size"])
     check_dtype(dtype)
@@ -47,9 +100,10 @@ def build_chain(
         config["permutation"] = permutations
     if "hidden_units" in options:
         config["hidden_units"] = list(options["hidden_units"])
+    network = {k: options[k] for k in NETWORK if k in options}
     layers = [Standardize(event_size, dtype=dtype)]
     for i in range(num_layers):
-        made = make_layer(i, int(rng.integers(2**31)))
+        made = make_layer(i, {**network, "seed": int(rng.integers(2**31)), "name": f"{name}{i}"})
         layers += made if isinstance(made, list) else [made]
         if options.get("batch_norm") and i % 2 == 0:
             layers.append(BatchNorm(event_size, dtype=dtype, name=f"batch_norm{i}"))
@@ -84,6 +138,13 @@ def check_coupling(name: str, event_size: int) -> None:
             f"{name} needs event_size of at least 2, as one half of a row conditions the other; got 1: "
             "use mlp or planar for one dimension."
         )
+
+
+def check_no_context(name: str, context_size: int) -> None:
+    """Raises `InputError` for a context that no network is there to take."""
+    check_sizes(context_size=context_size)
+    if context_size:
+        raise InputError(f"{name} has no network to take a context: context_size must be 0; got {context_size!r}.")
 
 
 def _permutations(

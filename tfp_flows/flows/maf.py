@@ -1,15 +1,16 @@
 """Masked autoregressive flow."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
-from tfp_flows.flow import Flow
-from tfp_flows.flows.chain import build_chain
+from tfp_flows.flows.chain import LayerMaker, prebuilt
 from tfp_flows.networks import MADE, ShiftAndLogScale
 
 __all__ = ["maf"]
 
 
+@prebuilt
 def maf(
     event_size: int,
     *,
@@ -23,7 +24,7 @@ def maf(
     recompute: bool = False,
     seed: int | None = None,
     dtype: str = "float32",
-) -> Flow:
+) -> LayerMaker:
     """Masked autoregressive flow: log-densities in one pass a layer, samples in D short steps.
 
     ```
@@ -34,18 +35,7 @@ def maf(
     hidden unit is computed once.
 
     Args:
-      event_size: D, at least 1.
       num_layers: autoregressive layers, each with a network of its own.
-      hidden_units: sizes of the hidden layers of each network.
-      activation: of the networks: "silu", "tanh", "softplus", "gelu", "elu" or "relu".
-      context_size: size of the conditional input, 0 for none.
-      batch_norm: whether batch normalisation follows every second layer, as in the tutorial.
-      permutation: between layers: "reverse", "random", "none", or a list of permutations of 0..D-1.
-      log_scale_bound: smooth bound on the absolute log-scale of each layer.
-      recompute: whether the gradient computes about sqrt(num_layers) segments of layers again instead of keeping them:
-        training then takes less memory, and more time a step.
-      seed: integer that fixes the initial weights and random permutations.
-      dtype: "float32" or "float64".
 
     Raises:
       InputError: for an argument that cannot work.
@@ -60,18 +50,9 @@ def maf(
 
     Source: Papamakarios et al., Masked Autoregressive Flow, arXiv:1705.07057.
     """
-    options = dict(locals())
 
-    def layer(i: int, seed: int) -> MaskedAutoregressiveFlow:
-        made = MADE(
-            event_size,
-            hidden_units=hidden_units,
-            activation=activation,
-            context_size=context_size,
-            seed=seed,
-            dtype=dtype,
-            name=f"maf{i}",
-        )
-        return MaskedAutoregressiveFlow(ShiftAndLogScale(made, log_scale_bound), name=f"maf{i}")
+    def layer(_: int, network: dict[str, Any]) -> MaskedAutoregressiveFlow:
+        made = MADE(event_size, **network)
+        return MaskedAutoregressiveFlow(ShiftAndLogScale(made, log_scale_bound), name=made.name)
 
-    return build_chain("maf", options, layer)
+    return layer

@@ -1,15 +1,18 @@
 """Non-linear independent components estimation."""
 
 from collections.abc import Sequence
+from typing import Any
+
+import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import NICE, Scale
-from tfp_flows.flow import Flow
-from tfp_flows.flows.chain import build_chain, check_coupling
+from tfp_flows.flows.chain import LayerMaker, check_coupling, prebuilt
 from tfp_flows.networks import MLP, ShiftAndLogScale
 
 __all__ = ["nice"]
 
 
+@prebuilt
 def nice(
     event_size: int,
     *,
@@ -22,7 +25,7 @@ def nice(
     reversible: bool = False,
     seed: int | None = None,
     dtype: str = "float32",
-) -> Flow:
+) -> tuple[LayerMaker, list[tfp.bijectors.Bijector]]:
     """NICE: additive coupling layers and one scale, so that the log-det is the same everywhere.
 
     ```
@@ -33,15 +36,6 @@ def nice(
     Args:
       event_size: D, at least 2.
       num_layers: coupling layers.
-      hidden_units: sizes of the hidden layers of each network.
-      activation: of the networks: "silu", "tanh", "softplus", "gelu", "elu" or "relu".
-      context_size: size of the conditional input, 0 for none.
-      batch_norm: whether batch normalisation follows every second layer, as in the tutorial.
-      permutation: between layers: "reverse", "random", "none", or a list of permutations of 0..D-1.
-      reversible: whether the gradient recomputes each layer's input by its inverse instead of keeping it: training then
-        takes memory that does not grow with the depth, and more time a step; not with batch_norm.
-      seed: integer that fixes the initial weights and random permutations.
-      dtype: "float32" or "float64".
 
     Raises:
       InputError: for an argument that cannot work.
@@ -56,22 +50,11 @@ def nice(
 
     Source: Dinh et al., NICE: Non-linear Independent Components Estimation, arXiv:1410.8516.
     """
-    options = dict(locals())
     check_coupling("nice", event_size)
-    num_masked = event_size // 2
+    stays = event_size // 2
 
-    def layer(i: int, seed: int) -> NICE:
-        network = MLP(
-            num_masked,
-            event_size - num_masked,
-            params=1,
-            hidden_units=hidden_units,
-            activation=activation,
-            context_size=context_size,
-            seed=seed,
-            dtype=dtype,
-            name=f"nice{i}",
-        )
-        return NICE(num_masked, ShiftAndLogScale(network), name=f"nice{i}")
+    def layer(_: int, network: dict[str, Any]) -> NICE:
+        made = ShiftAndLogScale(MLP(stays, event_size - stays, params=1, **network))
+        return NICE(stays, made, name=network["name"])
 
-    return build_chain("nice", options, layer, last=[Scale(event_size, dtype=dtype)])
+    return layer, [Scale(event_size, dtype=dtype)]

@@ -1,17 +1,18 @@
 """Neural spline flow with coupling layers."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from tfp_flows.bijectors import SplineCoupling
 from tfp_flows.checks import check_sizes
 from tfp_flows.errors import InputError
-from tfp_flows.flow import Flow
-from tfp_flows.flows.chain import build_chain, check_coupling
+from tfp_flows.flows.chain import LayerMaker, check_coupling, prebuilt
 from tfp_flows.networks import MLP
 
 __all__ = ["nsf_coupling"]
 
 
+@prebuilt
 def nsf_coupling(
     event_size: int,
     *,
@@ -27,7 +28,7 @@ def nsf_coupling(
     reversible: bool = False,
     seed: int | None = None,
     dtype: str = "float32",
-) -> Flow:
+) -> LayerMaker:
     """Neural spline flow: coupling layers of monotone rational-quadratic splines, one pass a layer in either direction.
 
     ```
@@ -39,19 +40,10 @@ def nsf_coupling(
     Args:
       event_size: D, at least 2.
       num_layers: coupling layers.
-      hidden_units: sizes of the hidden layers of each network.
-      activation: of the networks: "silu", "tanh", "softplus", "gelu", "elu" or "relu".
-      context_size: size of the conditional input, 0 for none.
-      batch_norm: whether batch normalisation follows every second layer, as in the tutorial.
-      permutation: between layers: "reverse", "random", "none", or a list of permutations of 0..D-1.
       num_bins: bins of each spline, 2 to 500.
       interval: B: the splines act on [-B, B] of standardised data, and leave what is outside as it is.
       logit_bound: smooth bound on the absolute logits of the bins' sizes, which keeps rounding small; None for none, as
         in version 0.1.
-      reversible: whether the gradient recomputes each layer's input by its inverse instead of keeping it: training then
-        takes memory that does not grow with the depth, and more time a step; not with batch_norm.
-      seed: integer that fixes the initial weights and random permutations.
-      dtype: "float32" or "float64".
 
     Raises:
       InputError: for an argument that cannot work.
@@ -66,25 +58,14 @@ def nsf_coupling(
 
     Source: Durkan et al., Neural Spline Flows, arXiv:1906.04032.
     """
-    options = dict(locals())
     check_coupling("nsf_coupling", event_size)
     check_sizes(num_bins=num_bins)
     if not 2 <= num_bins <= 500:
         raise InputError(f"num_bins must be from 2 to 500; got {num_bins!r}.")
-    num_masked = event_size // 2
+    stays = event_size // 2
 
-    def layer(i: int, seed: int) -> SplineCoupling:
-        network = MLP(
-            num_masked,
-            event_size - num_masked,
-            params=3 * num_bins - 1,
-            hidden_units=hidden_units,
-            activation=activation,
-            context_size=context_size,
-            seed=seed,
-            dtype=dtype,
-            name=f"nsf_coupling{i}",
-        )
-        return SplineCoupling(num_masked, network, interval=interval, logit_bound=logit_bound, name=f"nsf_coupling{i}")
+    def layer(_: int, network: dict[str, Any]) -> SplineCoupling:
+        made = MLP(stays, event_size - stays, params=3 * num_bins - 1, **network)
+        return SplineCoupling(stays, made, interval=interval, logit_bound=logit_bound, name=network["name"])
 
-    return build_chain("nsf_coupling", options, layer)
+    return layer

@@ -1,16 +1,16 @@
 """Planar flow."""
 
+from typing import Any
+
 import numpy as np
 
 from tfp_flows.bijectors import Planar
-from tfp_flows.checks import check_sizes
-from tfp_flows.errors import InputError
-from tfp_flows.flow import Flow
-from tfp_flows.flows.chain import build_chain
+from tfp_flows.flows.chain import LayerMaker, check_no_context, prebuilt
 
 __all__ = ["planar"]
 
 
+@prebuilt
 def planar(
     event_size: int,
     *,
@@ -20,7 +20,7 @@ def planar(
     recompute: bool = False,
     seed: int | None = None,
     dtype: str = "float32",
-) -> Flow:
+) -> LayerMaker:
     """Planar flow: each layer bends space along one direction; one pass to sample, a root to solve for a density.
 
     ```
@@ -28,14 +28,7 @@ def planar(
     ```
 
     Args:
-      event_size: D, at least 1.
       num_layers: planar layers.
-      context_size: size of the conditional input, 0 for none.
-      batch_norm: whether batch normalisation follows every second layer, as in the tutorial.
-      recompute: whether the gradient computes about sqrt(num_layers) segments of layers again instead of keeping them:
-        training then takes less memory, and more time a step.
-      seed: integer that fixes the initial weights.
-      dtype: "float32" or "float64".
 
     Raises:
       InputError: for an argument that cannot work.
@@ -50,12 +43,9 @@ def planar(
 
     Source: Rezende and Mohamed, Variational Inference with Normalizing Flows, arXiv:1505.05770.
     """
-    options = dict(locals())
-    check_sizes(context_size=context_size)
-    if context_size:
-        raise InputError(f"planar has no network to take a context: context_size must be 0; got {context_size!r}.")
+    check_no_context("planar", context_size)
 
-    def layer(i: int, seed: int) -> Planar:
-        return Planar(event_size, rng=np.random.default_rng(seed), dtype=dtype, name=f"planar{i}")
+    def layer(_: int, network: dict[str, Any]) -> Planar:
+        return Planar(event_size, rng=np.random.default_rng(network["seed"]), dtype=dtype, name=network["name"])
 
-    return build_chain("planar", options, layer)
+    return layer

@@ -1,14 +1,14 @@
 """MADE: the masked network that autoregressive flows are conditioned by."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.checks import check_dtype, check_hidden_units, check_sizes
+from tfp_flows.elementwise import Elementwise
 from tfp_flows.errors import InputError
-from tfp_flows.networks.autoregression import BLOCK, Plan, solve, take
 from tfp_flows.networks.dense import (
     Dense,
     activation_function,
@@ -16,6 +16,7 @@ from tfp_flows.networks.dense import (
     check_input,
     random_generator,
 )
+from tfp_flows.networks.solver import BLOCK, Plan, solve
 from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["MADE"]
@@ -98,7 +99,8 @@ class MADE(Recorded, tf.Module):
         if event_size == 1 and context_size == 0:
             hidden_units = ()  # the only output depends on nothing: a bias is all there is to learn
         degrees = [self.order] + [_hidden_degrees(n, event_size, context_size) for n in hidden_units]
-        self._plan = Plan(degrees[1:], event_size, (1, params))
+        self._hidden = self._no_dependency(degrees[1:])
+        self._plans = self._no_dependency({})  # by the size of their blocks
         masks = [a[:, None] <= b[None, :] for a, b in itertools.pairwise(degrees)]
         masks.append(np.repeat(degrees[-1][:, None] < self.order[None, :], params, axis=1))
         self._layers, self._context_layers = [], []
@@ -122,31 +124,28 @@ class MADE(Recorded, tf.Module):
         return tf.reshape(h, tf.concat([tf.shape(h)[:-1], [self.event_size, self.params]], 0))
 
     def solve(
-        self,
-        u: tf.Tensor,
-        element: Callable[[list[tf.Tensor], tf.Tensor], tf.Tensor],
-        conditional_input: tf.Tensor | None = None,
+        self, u: tf.Tensor, elementwise: Elementwise, conditional_input: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Finds the `x` with `x[..., i] = element(y[..., i, :], u[..., i])`, `y = made(x)`, and returns both.
+        """Finds the `x` with `x = elementwise.forward(made(x), u)`, and returns it with the log-slope `log|dx/du|`.
 
         The D steps take the multiplications of about one pass, not of D: a hidden unit of degree k depends on the first
-        k dimensions only, and is computed once, when they are known. `x` and `y` are differentiable in `u`, the weights
-        and the context.
+        k dimensions only, and is computed once, when they are known. Both are differentiable in `u`, the weights and
+        the context.
 
         Args:
           u: `[..., D]`.
-          element: a function of a list of `params` tensors and one of `u`, all of one shape; elementwise. Hand over the
-            same one every time: what it does is traced once, not at every call.
+          elementwise: a map of `tff.elementwise` or like them, of as many `params`. What it does is traced once for
+            equal ones, not at every call.
           conditional_input: `[..., C]`; its leading dimensions broadcast with those of `u`.
 
         Returns:
-          `x [..., D]` and `y [..., D, params]`.
+          `x [..., D]` and its log-slope `[..., D]`.
 
         Example:
 
         >>> import tensorflow as tf, tfp_flows as tff
         >>> made = tff.networks.MADE(3, params=1, hidden_units=(16,), seed=0)
-        >>> x, y = made.solve(tf.ones([5, 3]), lambda y, u: y[0] + u)
+        >>> x, _ = made.solve(tf.ones([5, 3]), tff.elementwise.Shift())
         >>> bool(tf.reduce_all(tf.abs(x - made(x)[..., 0] - 1.0) < 1e-6))
         True
         """
@@ -154,7 +153,7 @@ class MADE(Recorded, tf.Module):
         batch = tf.shape(u)[:-1]
         if conditional_input is not None:
             batch = tf.broadcast_dynamic_shape(batch, tf.shape(conditional_input)[:-1])
-        rows = _columns(u, batch)
+        columns = _columns(u, batch)
         offsets = [layer.bias[:, None] for layer in self._layers]
         if conditional_input is not None:
             context = tf.transpose(_columns(conditional_input, batch))
@@ -165,39 +164,32 @@ class MADE(Recorded, tf.Module):
         kernels = [layer.transposed_kernel() for layer in self._layers]
         place, back = np.argsort(self.order), self.order - 1  # of each degree among the inputs, and the reverse
         outputs = (place[:, None] * self.params + np.arange(self.params)).ravel()
-        kernels[0] = take(kernels[0], place, axis=1)
-        kernels[-1] = take(kernels[-1], outputs)
-        offsets[-1] = take(offsets[-1], outputs)
-        x, y = solve(self._plan, kernels, offsets, self._activation, element, take(rows, place))
-        x = tf.transpose(take(x, back))
-        y = tf.transpose(take(tf.reshape(y, [self.event_size, self.params, -1]), back), [2, 0, 1])
-        return (
-            tf.reshape(x, tf.concat([batch, [self.event_size]], 0)),
-            tf.reshape(y, tf.concat([batch, [self.event_size, self.params]], 0)),
-        )
+        kernels[0] = _take(kernels[0], place, axis=1)
+        kernels[-1] = _take(kernels[-1], outputs)
+        offsets[-1] = _take(offsets[-1], outputs)
+        plan = self._plan(BLOCK)
+        x, y = solve(plan, kernels, offsets, self._activation, elementwise, _take(columns, place))
+        x = tf.transpose(_take(x, back))
+        y = tf.transpose(_take(tf.reshape(y, [self.event_size, self.params, -1]), back), [2, 0, 1])
+        x = tf.reshape(x, tf.concat([batch, [self.event_size]], 0))
+        y = tf.reshape(y, tf.concat([batch, [self.event_size, self.params]], 0))
+        return x, elementwise.forward(y, u)[1]
 
-    def solve_affine(self, u: tf.Tensor, **kwargs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """The `x` with `x = shift + exp(log_scale) u`, where `made(x)` is shift and, with `params=2`, log-scale."""
-        if self.params == 1:
-            return self.solve(u, _shifted, **kwargs)[0], None
-        if self.params != 2:
-            raise InputError(f"an affine layer takes a MADE with params=1 or params=2; got params={self.params}.")
-        x, y = self.solve(u, _scaled_and_shifted, **kwargs)
-        return x, tf.unstack(y, axis=-1)[1]
-
-
-def _shifted(y: list[tf.Tensor], u: tf.Tensor) -> tf.Tensor:
-    return y[0] + u
-
-
-def _scaled_and_shifted(y: list[tf.Tensor], u: tf.Tensor) -> tf.Tensor:
-    return y[0] + tf.exp(y[1]) * u
+    def _plan(self, block: int) -> Plan:
+        if block not in self._plans:
+            self._plans[block] = Plan(self._hidden, self.event_size, (1, self.params), block)
+        return self._plans[block]
 
 
 def _columns(x: tf.Tensor, batch: tf.Tensor) -> tf.Tensor:
     """Rows `[..., N]`, of whatever batch, as the columns of a matrix `[N, B]`."""
     x = tf.broadcast_to(x, tf.concat([batch, x.shape[-1:]], 0))
     return tf.transpose(tf.reshape(x, [-1, x.shape[-1]]))
+
+
+def _take(x: tf.Tensor, index: np.ndarray, axis: int = 0) -> tf.Tensor:
+    """`tf.gather`, or nothing at all where the index changes nothing."""
+    return x if np.array_equal(index, np.arange(x.shape[axis])) else tf.gather(x, index, axis=axis)
 
 
 def _degrees(order: str | Sequence[int], event_size: int, rng: np.random.Generator) -> np.ndarray:

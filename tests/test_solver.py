@@ -1,6 +1,7 @@
 """Solving a MADE block by block: TFP's loop of D passes is what it must agree with, in values and in gradients."""
 
 import functools
+import importlib
 import itertools
 
 import numpy as np
@@ -9,8 +10,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows as tff
-from tfp_flows.networks import autoregression, dense
-from tfp_flows.networks.autoregression import BLOCK, Plan, sweep
+from tfp_flows.networks import dense
+from tfp_flows.networks.solver import BLOCK, Plan
+from tfp_flows.networks.solver import plan as plans
+from tfp_flows.networks.solver.sweep import sweep
 
 SIZES = [
     1,
@@ -123,10 +126,10 @@ def test_same_gradients_as_the_loop(event_size, options):
 
 @pytest.mark.parametrize(("event_size", "options"), [(41, {}), (48, {"hidden_units": (96,), "context_size": 2})])
 def test_the_same_in_stretches_of_several_blocks(event_size, options, monkeypatch):
-    monkeypatch.setattr(autoregression, "STRETCHES", 1)
+    monkeypatch.setattr(plans, "STRETCHES", 1)
     plan = Plan([np.arange(1, event_size)], event_size, (1, 1))
     assert plan.stretches > 1
-    assert plan.count_in_stretch > 1
+    assert plan.in_stretch > 1
     test_same_values_as_the_loop(event_size, options)
     test_same_gradients_as_the_loop(event_size, options)
 
@@ -184,7 +187,8 @@ def test_second_derivatives_and_jacobians(as_function):
 def test_equal_layers_are_traced_once(monkeypatch):
     flow = tff.maf(event_size=2 * BLOCK, num_layers=3, hidden_units=(13,), seed=0)
     traced = []
-    monkeypatch.setattr(autoregression, "sweep", lambda *args, **more: traced.append(1) or sweep(*args, **more))
+    solving = importlib.import_module("tfp_flows.networks.solver.solve")
+    monkeypatch.setattr(solving, "sweep", lambda *args, **more: traced.append(1) or sweep(*args, **more))
     flow.sample(3, seed=0)
     flow.sample(3, seed=1)
     assert len(traced) == 1
@@ -238,10 +242,10 @@ def test_plan_completes_every_unit_in_its_block():
     for event_size, units, context in itertools.product((2, 9, 40), (1, 5, 64), (0, 1)):
         degree = np.sort(np.random.default_rng(0).integers(1 - context, event_size, size=units))
         plan = Plan([degree], event_size, (1, 2))
-        positions = plan.positions(1)
+        positions = plan.levels[1].positions()
         completing = np.maximum(degree - 1, 0) // plan.block
-        np.testing.assert_array_equal(positions // plan.sizes[1], completing)
+        np.testing.assert_array_equal(positions // plan.levels[1].size, completing)
         assert (np.diff(positions) > 0).all()
         for t, i in itertools.product(range(plan.count), range(plan.block + 1)):
-            done = np.flatnonzero(degree <= t * plan.block + i) - plan.starts[1][t]
-            assert max(done, default=-1) < max(high for _, high in plan.windows[0][: i + 1])
+            done = np.flatnonzero(degree <= t * plan.block + i) - plan.levels[1].starts[t]
+            assert max(done, default=-1) < max(high for _, high in plan.levels[1].windows[: i + 1])

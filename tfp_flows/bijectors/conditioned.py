@@ -1,0 +1,61 @@
+"""Layers whose parameters a network makes: which keyword arguments they take, and what the network's outputs do."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_flows.elementwise import Elementwise
+from tfp_flows.elementwise.affine import scaled_and_shifted, unscaled_and_unshifted
+
+__all__ = ["Conditioned"]
+
+AFFINE = {"forward": scaled_and_shifted, "inverse": unscaled_and_unshifted}
+
+
+class Conditioned:
+    """Mixin for bijectors with a `network` and an `elementwise` map of its outputs, or with TFP's functions for both.
+
+    The layer takes `conditional_input` where its network has a `context_size`. `Flow` reads `keywords` to route its own
+    `context` and `training` to the layers that take them.
+    """
+
+    network: Callable
+    elementwise: Elementwise
+    _event_ndims = 1
+    _shift_and_log_scale_fn: Callable | None = None
+    _bijector_fn: Callable | None = None
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """Names of the keyword arguments that `forward`, `inverse` and the log-dets take."""
+        conditioner = self._shift_and_log_scale_fn or self._bijector_fn or self.network
+        return ("conditional_input",) if getattr(conditioner, "context_size", 0) else ()
+
+    def _moved(
+        self, direction: str, stays: tf.Tensor, moves: tf.Tensor, **kwargs: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """What the map that the network makes of `stays` does to `moves`, "forward" or "inverse", and its log-det."""
+        if self._bijector_fn is not None:
+            bijector = self._bijector_fn(*self._arguments(stays), **kwargs)
+            log_det = getattr(bijector, f"{direction}_log_det_jacobian")(moves, event_ndims=self._event_ndims)
+            return getattr(bijector, direction)(moves), log_det
+        if self._shift_and_log_scale_fn is not None:
+            made = self._shift_and_log_scale_fn(*self._arguments(stays), **kwargs)
+            made = tf.unstack(made, num=2, axis=-1) if tf.is_tensor(made) else made
+            value, log_slope = AFFINE[direction](*made, moves)
+        else:
+            value, log_slope = getattr(self.elementwise, direction)(self.network(stays, **kwargs), moves)
+        return value, self._log_det(log_slope, moves)
+
+    def _arguments(self, stays: tf.Tensor) -> tuple[Any, ...]:
+        """What TFP hands to its functions."""
+        return (stays,)
+
+    def _log_det(self, log_slope: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+        """The sum of the log-slopes; the constant 0 where the layer says that it is constant."""
+        if self.is_constant_jacobian:
+            return tf.zeros([], like.dtype)
+        event_ndims = self._event_ndims
+        broadcasts = log_slope.shape[-event_ndims:] != like.shape[-event_ndims:]
+        return tf.reduce_sum(log_slope + tf.zeros_like(like) if broadcasts else log_slope, axis=range(-event_ndims, 0))

@@ -1,0 +1,161 @@
+"""The elementwise map of an autoregressive network's outputs, inverted in the direction that has to wait for itself."""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from tfp_flows.elementwise import Elementwise
+from tfp_flows.networks.solver.plan import Plan
+from tfp_flows.networks.solver.sweep import sweep
+
+__all__ = ["solve"]
+
+
+def solve(
+    plan: Plan,
+    kernels: Sequence[tf.Tensor],
+    offsets: Sequence[tf.Tensor],
+    activation: Callable[[tf.Tensor], tf.Tensor],
+    elementwise: Elementwise,
+    u: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Solves `x[i] = elementwise.forward(y[i], u[i])`, `y = network(x)`, where `y[i]` depends on the `x[<i]` only.
+
+    The gradient is exact: by the inverse-function theorem it solves the transposed network, which is autoregressive
+    from the last dimension on, so it costs about as much as the solution itself.
+
+    Args:
+      plan: of the network.
+      kernels: `[N[l+1], N[l]]` of each layer, masked, rows and columns sorted by degree; the last has `params` rows
+        for each dimension.
+      offsets: `[N[l+1], 1]` or `[N[l+1], B]`, added to what the kernels give.
+      activation: between layers.
+      elementwise: the map; equal ones share what is traced.
+      u: `[D, B]`, sorted by degree.
+
+    Returns:
+      `x [D, B]` and `y [D * params, B]`.
+    """
+    if plan.count == 1:  # no loop: TensorFlow's own gradient is the cheaper one
+        return _run(plan, activation, elementwise, u, kernels, offsets)
+    run = _function(plan, activation, elementwise)
+    depth, solved = len(kernels), []
+
+    @tf.custom_gradient
+    def differentiable(u: tf.Tensor, *weights: tf.Tensor) -> tuple:
+        def gradient(dx: tf.Tensor, dy: tf.Tensor) -> list[tf.Tensor]:
+            # From the solution that is differentiable itself, so that the gradient is, too.
+            return _gradient(plan, weights[:depth], weights[depth:], activation, elementwise, u, *solved, dx, dy)
+
+        still = tf.nest.map_structure(tf.stop_gradient, (u, weights[:depth], weights[depth:]))
+        return run(*still), gradient
+
+    solved += differentiable(u, *kernels, *offsets)
+    return tuple(solved)
+
+
+def _run(
+    plan: Plan,
+    activation: Callable,
+    elementwise: Elementwise,
+    u: tf.Tensor,
+    kernels: Sequence[tf.Tensor],
+    offsets: Sequence[tf.Tensor],
+) -> tuple[tf.Tensor, tf.Tensor]:
+    x, _, y = sweep(
+        plan,
+        kernels,
+        offsets,
+        unit=lambda z, _: activation(z),
+        unit_given=[],
+        element=lambda y, u: elementwise.forward(tf.transpose(y), u)[0],  # of [B, params] and [1, B]
+        given=u,
+    )
+    return x, y
+
+
+@functools.lru_cache(maxsize=32)
+def _function(plan: Plan, activation: Callable, elementwise: Elementwise) -> Callable:
+    """`_run` as a `tf.function`, which equal layers share: traced once; an eager loop takes up to 20 times as long."""
+    return tf.function(functools.partial(_run, plan, activation, elementwise), reduce_retracing=True)
+
+
+def _gradient(
+    plan: Plan,
+    kernels: Sequence[tf.Tensor],
+    offsets: Sequence[tf.Tensor],
+    activation: Callable,
+    elementwise: Elementwise,
+    u: tf.Tensor,
+    x: tf.Tensor,
+    y: tf.Tensor,
+    dx: tf.Tensor,
+    dy: tf.Tensor,
+) -> list[tf.Tensor]:
+    """Gradients of u, the kernels and the offsets, from those of x and y.
+
+    With t the total gradient of x, and `dx/dy` the slopes of the map in its parameters,
+
+    ```
+    c = t dx/dy + dy                        the total gradient of y
+    t = dx + (gradient of the network)(c)
+    ```
+
+    which the transposed network solves from the last dimension on: dimensions and units in reverse, `y` as its inputs.
+    """
+    params, size = plan.widths[1], plan.event_size
+    dx, dy = tf.convert_to_tensor(dx), tf.convert_to_tensor(dy)  # TensorFlow may hand over slices
+    by_dimension = functools.partial(tf.reshape, shape=[size, params, -1])
+    with tf.GradientTape() as tape:
+        raw = tf.transpose(by_dimension(y), [0, 2, 1])
+        tape.watch([u, raw])
+        values, _ = elementwise.forward(raw, u)
+    du, slopes_y = tape.gradient(values, [u, raw], unconnected_gradients="zero")
+    slopes_y = tf.transpose(slopes_y, [0, 2, 1])
+    hidden, slopes = _hidden_and_slopes(kernels, offsets, activation, x)
+    # What the sweep is given of each dimension: [1 + 2 params, B], reversed
+    given = tf.concat([dx[:, None], slopes_y, by_dimension(dy)], axis=1)[::-1]
+
+    def total(fed_back: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
+        return (given[:1] + fed_back) * given[1 : 1 + params] + given[1 + params :]
+
+    c, deltas, fed_back = sweep(
+        plan.reverse(),
+        [_turned(kernel, params if i == 0 else 1) for i, kernel in enumerate(reversed(kernels))],
+        [tf.zeros([kernel.shape[1], 1], dx.dtype) for kernel in reversed(kernels)],
+        unit=lambda z, slope: z * slope,
+        unit_given=[slope[::-1] for slope in reversed(slopes)],
+        element=total,
+        given=tf.reshape(given, [size * (1 + 2 * params), -1]),
+    )
+    c = tf.reshape(by_dimension(c)[::-1], [size * params, -1])
+    deltas = [*(delta[::-1] for delta in reversed(deltas)), c]
+    d_kernels = [tf.linalg.matmul(delta, h, transpose_b=True) for h, delta in zip(hidden, deltas, strict=True)]
+    d_offsets = [
+        delta if offset.shape[1] != 1 else tf.reduce_sum(delta, axis=1, keepdims=True)
+        for offset, delta in zip(offsets, deltas, strict=True)
+    ]
+    return [(dx + fed_back[::-1]) * du, *d_kernels, *d_offsets]
+
+
+def _hidden_and_slopes(
+    kernels: Sequence[tf.Tensor], offsets: Sequence[tf.Tensor], activation: Callable, x: tf.Tensor
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """x and the hidden units, and the slopes of those: one pass of the network in the density's direction."""
+    hidden, slopes = [x], []
+    for kernel, offset in zip(kernels[:-1], offsets[:-1], strict=True):
+        with tf.GradientTape() as tape:
+            z = tf.linalg.matmul(kernel, hidden[-1]) + offset
+            tape.watch(z)
+            h = activation(z)
+        slopes.append(tape.gradient(h, z))
+        hidden.append(h)
+    return hidden, slopes
+
+
+def _turned(kernel: tf.Tensor, params: int) -> tf.Tensor:
+    """A kernel transposed, with its rows and columns from the last to the first; `params` rows stay together."""
+    height, width = kernel.shape
+    grouped = tf.reshape(kernel, [height // params, params, width])
+    return tf.reshape(tf.transpose(grouped[::-1, :, ::-1], [2, 0, 1]), [width, height])
