@@ -35,11 +35,11 @@ np.savez("{folder}/found.npz", **found)
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        pytest.param("maf", {"context_size": 2}, marks=pytest.mark.slow),
-        pytest.param("nsf_coupling", {}, marks=pytest.mark.slow),
-        pytest.param("iaf", {}, marks=pytest.mark.slow),
+        pytest.param("maf", {"context_size": 2, "num_layers": 1}, marks=pytest.mark.slow),
+        pytest.param("nsf_coupling", {"num_layers": 2}, marks=pytest.mark.slow),
+        pytest.param("iaf", {"num_layers": 1}, marks=pytest.mark.slow),
         pytest.param("planar", {}, marks=pytest.mark.slow),
-        pytest.param("real_nvp", {"reversible": True, "batch_norm": False}, marks=pytest.mark.slow),
+        pytest.param("real_nvp", {"reversible": True, "batch_norm": False, "num_layers": 2}, marks=pytest.mark.slow),
     ],
 )
 def test_plain_tensorflow_loads_what_is_exported(name, options, tmp_path, rng):

@@ -14,23 +14,13 @@ __all__ = ["Autoregressive", "Ordered"]
 
 
 class Ordered(Conditioned):
-    """What every autoregressive layer does: a mixin for bijectors.
+    """What every autoregressive layer does: a mixin for bijectors."""
 
-    One evaluation of the network serves value and log-det: TFP's cache keeps the latter with the pair (x, y).
-    """
-
-    def _forward(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
-        y, log_slope = self._solve(x, **kwargs)
-        self._cache.forward_attributes(x, **kwargs)["ildj"] = -self._log_det(log_slope, y)
-        return y
-
-    def _inverse(self, y: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
-        x, log_det = self._moved("inverse", y, y, **kwargs)
-        self._cache.inverse_attributes(y, **kwargs)["ildj"] = log_det
-        return x
-
-    def _inverse_log_det_jacobian(self, y: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
-        return self._moved("inverse", y, y, **kwargs)[1]
+    def _both(self, direction: str, rows: tf.Tensor, **kwargs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        if direction == "inverse":
+            return self._moved(direction, rows, rows, **kwargs)
+        y, log_slope = self._solve(rows, **kwargs)
+        return y, self._log_det(log_slope, y)
 
     def _solve(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self.network.solve(x, self.elementwise, **kwargs)

@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfp_flows.bijectors.rows import as_rows
 from tfp_flows.elementwise import Elementwise
 from tfp_flows.elementwise.affine import scaled_and_shifted, unscaled_and_unshifted
 
@@ -16,7 +17,8 @@ AFFINE = {"forward": scaled_and_shifted, "inverse": unscaled_and_unshifted}
 class Conditioned:
     """Mixin for bijectors with a `network` and an `elementwise` map of its outputs, or with TFP's functions for both.
 
-    The layer takes `conditional_input` where its network has a `context_size`. `Flow` reads `keywords` to route its own
+    One evaluation of the network serves value and log-det: TFP's cache keeps the latter with the pair (x, y). The layer
+    takes `conditional_input` where its network has a `context_size`. `Flow` reads `keywords` to route its own
     `context` and `training` to the layers that take them.
     """
 
@@ -31,6 +33,34 @@ class Conditioned:
         """Names of the keyword arguments that `forward`, `inverse` and the log-dets take."""
         conditioner = self._shift_and_log_scale_fn or self._bijector_fn or self.network
         return ("conditional_input",) if getattr(conditioner, "context_size", 0) else ()
+
+    def _forward(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
+        y, log_det = self._of_rows("forward", x, kwargs)
+        self._cache.forward_attributes(x, **kwargs)["ildj"] = -log_det
+        return y
+
+    def _inverse(self, y: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
+        x, log_det = self._of_rows("inverse", y, kwargs)
+        self._cache.inverse_attributes(y, **kwargs)["ildj"] = log_det
+        return x
+
+    def _forward_log_det_jacobian(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
+        return self._of_rows("forward", x, kwargs)[1]
+
+    def _inverse_log_det_jacobian(self, y: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
+        return self._of_rows("inverse", y, kwargs)[1]
+
+    def _of_rows(self, direction: str, value: tf.Tensor, kwargs: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
+        """The layer in that direction and its log-det, of a batch of any number of dimensions."""
+        if self._event_ndims != 1:
+            return self._both(direction, value, **kwargs)
+        rows, given, whole = as_rows(value, kwargs)
+        moved, log_det = self._both(direction, rows, **given)
+        return whole(moved), whole(log_det)
+
+    def _both(self, direction: str, rows: tf.Tensor, **kwargs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Rows `[..., D]` in the direction "forward" or "inverse", and the log-det of that."""
+        raise NotImplementedError
 
     def _moved(
         self, direction: str, stays: tf.Tensor, moves: tf.Tensor, **kwargs: tf.Tensor

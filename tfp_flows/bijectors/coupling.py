@@ -1,13 +1,11 @@
 """Coupling layers: one half of a row stays, and conditions an elementwise map of the other half."""
 
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.conditioned import Conditioned
-from tfp_flows.bijectors.rows import as_rows
 from tfp_flows.checks import check_sizes
 from tfp_flows.elementwise import Elementwise
 from tfp_flows.errors import InputError
@@ -17,36 +15,14 @@ __all__ = ["Coupling", "Halves"]
 
 
 class Halves(Conditioned):
-    """What every coupling layer does, whoever says which half stays and what moves the other: a mixin for bijectors.
+    """What every coupling layer does, whoever says which half stays and what moves the other: a mixin for bijectors."""
 
-    One evaluation of the network serves value and log-det: TFP's cache keeps the latter with the pair (x, y).
-    """
-
-    def _forward(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
-        y, log_det = self._move("forward", x, kwargs)
-        self._cache.forward_attributes(x, **kwargs)["ildj"] = -log_det
-        return y
-
-    def _inverse(self, y: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
-        x, log_det = self._move("inverse", y, kwargs)
-        self._cache.inverse_attributes(y, **kwargs)["ildj"] = log_det
-        return x
-
-    def _forward_log_det_jacobian(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
-        return self._move("forward", x, kwargs)[1]
-
-    def _inverse_log_det_jacobian(self, y: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
-        return self._move("inverse", y, kwargs)[1]
-
-    def _move(self, direction: str, value: tf.Tensor, kwargs: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
-        """The layer in that direction, `[..., D]`, and its log-det."""
-        rows, given, whole = as_rows(value, kwargs)
+    def _both(self, direction: str, rows: tf.Tensor, **kwargs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         cut, comes_first = self._cut(rows)
         first, second = rows[..., :cut], rows[..., cut:]
         stays, moves = (first, second) if comes_first else (second, first)
-        moved, log_det = self._moved(direction, stays, moves, **given)
-        joined = tf.concat([stays, moved] if comes_first else [moved, stays], axis=-1)
-        return whole(joined), whole(log_det)
+        moved, log_det = self._moved(direction, stays, moves, **kwargs)
+        return tf.concat([stays, moved] if comes_first else [moved, stays], axis=-1), log_det
 
     def _cut(self, rows: tf.Tensor) -> tuple[int, bool]:
         """How many dimensions the first half has, and whether it is the one that stays."""

@@ -63,6 +63,11 @@ class MaskedAutoregressiveFlow(Recorded, Ordered, tfp.bijectors.MaskedAutoregres
             return tfp.bijectors.MaskedAutoregressiveFlow._forward(self, x, **kwargs)
         return super()._forward(x, **kwargs)
 
+    def _forward_log_det_jacobian(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
+        if self.is_sequential:
+            return -self._inverse_log_det_jacobian(self._forward(x, **kwargs), **kwargs)
+        return super()._forward_log_det_jacobian(x, **kwargs)
+
     def _solve(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._network.solve(x, self._elementwise, **kwargs)
 

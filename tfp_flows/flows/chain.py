@@ -17,7 +17,7 @@ from tfp_flows.flow import Flow
 from tfp_flows.networks.dense import random_generator
 from tfp_flows.recipe import spend
 
-__all__ = ["LayerMaker", "check_coupling", "check_no_context", "prebuilt"]
+__all__ = ["LayerMaker", "check_bins", "check_coupling", "check_no_context", "prebuilt"]
 
 tfb = tfp.bijectors
 P = ParamSpec("P")
@@ -33,6 +33,10 @@ ARGUMENTS = {
     "context_size": "size of the conditional input, 0 for none.",
     "batch_norm": "whether batch normalisation follows every second layer, as in the tutorial.",
     "permutation": 'between layers: "reverse", "random", "none", or a list of permutations of 0..D-1.',
+    "num_bins": "bins of each spline, 2 to 500.",
+    "interval": "B: the splines act on [-B, B] of standardised data, and leave what is outside as it is.",
+    "logit_bound": "smooth bound on the absolute logits of the bins' sizes, which keeps rounding small; None for none, "
+    "as in version 0.1.",
     "log_scale_bound": "smooth bound on the absolute log-scale of each layer.",
     "recompute": "whether the gradient computes about sqrt(num_layers) segments of layers again instead of keeping "
     "them: training then takes less memory, and more time a step.",
@@ -138,6 +142,13 @@ def check_coupling(name: str, event_size: int) -> None:
             f"{name} needs event_size of at least 2, as one half of a row conditions the other; got 1: "
             "use mlp or planar for one dimension."
         )
+
+
+def check_bins(num_bins: int) -> None:
+    """Raises `InputError` for a number of bins that no spline can have."""
+    check_sizes(num_bins=num_bins)
+    if not 2 <= num_bins <= 500:
+        raise InputError(f"num_bins must be from 2 to 500; got {num_bins!r}.")
 
 
 def check_no_context(name: str, context_size: int) -> None:

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfp_flows.bijectors import SplineCoupling
-from tfp_flows.checks import check_sizes
-from tfp_flows.errors import InputError
-from tfp_flows.flows.chain import LayerMaker, check_coupling, prebuilt
+from tfp_flows.flows.chain import LayerMaker, check_bins, check_coupling, prebuilt
 from tfp_flows.networks import MLP
 
 __all__ = ["nsf_coupling"]
@@ -40,10 +38,6 @@ def nsf_coupling(
     Args:
       event_size: D, at least 2.
       num_layers: coupling layers.
-      num_bins: bins of each spline, 2 to 500.
-      interval: B: the splines act on [-B, B] of standardised data, and leave what is outside as it is.
-      logit_bound: smooth bound on the absolute logits of the bins' sizes, which keeps rounding small; None for none, as
-        in version 0.1.
 
     Raises:
       InputError: for an argument that cannot work.
@@ -59,9 +53,7 @@ def nsf_coupling(
     Source: Durkan et al., Neural Spline Flows, arXiv:1906.04032.
     """
     check_coupling("nsf_coupling", event_size)
-    check_sizes(num_bins=num_bins)
-    if not 2 <= num_bins <= 500:
-        raise InputError(f"num_bins must be from 2 to 500; got {num_bins!r}.")
+    check_bins(num_bins)
     stays = event_size // 2
 
     def layer(_: int, network: dict[str, Any]) -> SplineCoupling:

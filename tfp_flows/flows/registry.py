@@ -10,6 +10,7 @@ from tfp_flows.flows.iaf import iaf
 from tfp_flows.flows.maf import maf
 from tfp_flows.flows.mlp import mlp
 from tfp_flows.flows.nice import nice
+from tfp_flows.flows.nsf import nsf
 from tfp_flows.flows.nsf_coupling import nsf_coupling
 from tfp_flows.flows.planar import planar
 from tfp_flows.flows.real_nvp import real_nvp
@@ -17,7 +18,7 @@ from tfp_flows.state import make_from, put_into, read_state, restored
 
 __all__ = ["load", "make", "names"]
 
-CHAINS = {f.__name__: f for f in (maf, iaf, real_nvp, nice, planar, mlp, nsf_coupling)}
+CHAINS = {f.__name__: f for f in (maf, iaf, real_nvp, nice, planar, mlp, nsf_coupling, nsf)}
 
 
 def names() -> list[str]:
@@ -25,7 +26,7 @@ def names() -> list[str]:
 
     >>> import tfp_flows as tff
     >>> tff.flows.names()
-    ['maf', 'iaf', 'real_nvp', 'nice', 'planar', 'mlp', 'nsf_coupling']
+    ['maf', 'iaf', 'real_nvp', 'nice', 'planar', 'mlp', 'nsf_coupling', 'nsf']
     """
     return list(CHAINS)
 

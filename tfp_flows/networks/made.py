@@ -16,7 +16,7 @@ from tfp_flows.networks.dense import (
     check_input,
     random_generator,
 )
-from tfp_flows.networks.solver import BLOCK, Plan, solve
+from tfp_flows.networks.solver import BLOCK, Plan, block_for, solve
 from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["MADE"]
@@ -167,7 +167,7 @@ class MADE(Recorded, tf.Module):
         kernels[0] = _take(kernels[0], place, axis=1)
         kernels[-1] = _take(kernels[-1], outputs)
         offsets[-1] = _take(offsets[-1], outputs)
-        plan = self._plan(BLOCK)
+        plan = self._plan(block_for(self.params))
         x, y = solve(plan, kernels, offsets, self._activation, elementwise, _take(columns, place))
         x = tf.transpose(_take(x, back))
         y = tf.transpose(_take(tf.reshape(y, [self.event_size, self.params, -1]), back), [2, 0, 1])

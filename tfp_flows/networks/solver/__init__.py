@@ -4,7 +4,7 @@
 map and gives it gradients.
 """
 
-from tfp_flows.networks.solver.plan import BLOCK, Plan
+from tfp_flows.networks.solver.plan import BLOCK, Plan, block_for
 from tfp_flows.networks.solver.solve import solve
 
-__all__ = ["BLOCK", "Plan", "solve"]
+__all__ = ["BLOCK", "Plan", "block_for", "solve"]

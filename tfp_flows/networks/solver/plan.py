@@ -25,10 +25,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["BLOCK", "Level", "Plan"]
+__all__ = ["BLOCK", "Level", "Plan", "block_for"]
 
 BLOCK = 8  # dimensions whose steps are unrolled, where a step is short
+HEAVY = 32  # parameters of the dimensions of a block, together: benchmarks/sampling.py
 STRETCHES = 12  # as long as blocks are few, they are cut into no more stretches: each has a product of its own
+
+
+def block_for(params: int) -> int:
+    """Dimensions to a block for a map of so many parameters: what is unrolled is traced and compiled that often."""
+    return max(1, min(BLOCK, HEAVY // params))
 
 
 @dataclass(frozen=True, eq=False)
