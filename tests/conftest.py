@@ -24,6 +24,7 @@ SMALL = {
     "mlp": {"num_layers": 3},
     "nsf_coupling": {"num_layers": 3, "hidden_units": (8,), "num_bins": 5},
     "nsf": {"num_layers": 2, "hidden_units": (8, 8), "num_bins": 5},
+    "naf": {"num_layers": 2, "hidden_units": (8, 8), "num_components": 3},
 }
 COUPLING = ("real_nvp", "nice", "nsf_coupling")
 CASES = [(name, d) for name in SMALL for d in (1, 2, 3, 8) if not (name in COUPLING and d == 1)]

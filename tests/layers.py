@@ -53,6 +53,7 @@ CASES = {
     "Autoregressive shift": lambda: _autoregressive(elementwise.Shift()),
     "Autoregressive spline": lambda: _autoregressive(elementwise.Spline(5)),
     "Autoregressive spline context": lambda: _autoregressive(elementwise.Spline(5), CONTEXT),
+    "Autoregressive mixture": lambda: _autoregressive(elementwise.MixtureOfLogistics(3)),
     "BatchNorm": lambda: b.BatchNorm(SIZE, dtype="float64"),
     "Coupling": lambda: b.Coupling(1, _mlp(2), elementwise.Affine(None)),
     "Coupling reverse": lambda: b.Coupling(-1, _mlp(14), elementwise.Spline(5)),

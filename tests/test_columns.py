@@ -85,6 +85,21 @@ def test_a_bootstrap_sample_is_warned_of_once(rng, shape):
 # What has none.
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_chance_is_not_taken_for_a_function(dtype, rng):
+    """Strong correlation in few rows, many columns of few rows, and tails that own the spread."""
+    for rows, noise in ((8, 0.05), (12, 0.05), (20, 0.01), (100, 1e-3), (300, 1e-4), (2500, 1e-4)):
+        for _ in range(10):
+            x = rng.normal(size=rows)
+            table = np.stack([x, x + noise * rng.normal(size=rows)], axis=1)
+            assert kinds(table.astype(dtype)) == [], (rows, noise)
+    for _ in range(10):
+        assert kinds(rng.normal(size=(8, 100)).astype(dtype)) == []
+        assert kinds(np.exp(5 * rng.normal(size=(2000, 2))).astype(dtype)) == []
+        x, noise = rng.normal(size=(2, 2000))
+        assert kinds(np.stack([x, np.exp(3 * x) * (1 + 1e-3 * noise)], axis=1).astype(dtype)) == []
+
+
 def dishonest(rng):
     normal = rng.normal(size=(N, 3))
 
@@ -114,13 +129,15 @@ def dishonest(rng):
     yield with_last(np.exp(normal[:, 0])), "copy"
     yield with_last(-(normal[:, 1] ** 3)), "copy"
     yield with_last(normal[:, 1] ** 2), "copy"
+    yield with_last(normal[:, 1] ** 2).astype(np.float32), "copy"
+    yield with_last(np.exp(normal[:60, 0]), normal[:60]), "copy"
     yield with_last(1000 + np.abs(normal[:, 0])), "copy"
     yield with_last(np.sin(50 * normal[:, 0]), normal), "copy"
     yield with_last(normal[:, 0] + normal[:, 1]), "combination"
     yield with_last(100 - normal[:, 0] - 2 * normal[:, 1]), "combination"
 
 
-@pytest.mark.parametrize("i", range(27))
+@pytest.mark.parametrize("i", range(29))
 def test_a_column_without_a_density_is_named(rng, i):
     rows, kind = list(dishonest(rng))[i]
     assert kinds(rows) == [(2, kind)]

@@ -7,10 +7,11 @@ import tensorflow_probability as tfp
 from conftest import scramble_variables
 
 import tfp_flows as tff
-from tfp_flows.elementwise import Affine, Shift, Spline
+from tfp_flows.elementwise import Affine, MixtureOfLogistics, Shift, Spline
 from tfp_flows.networks.solver import BLOCK
 
 MAPS = [Shift(), Affine(), Affine(0.5), Affine(None), Spline(5), Spline(2, 1.5, 1.0), Spline(8, 3.0, None)]
+MAPS += [MixtureOfLogistics(1), MixtureOfLogistics(4)]
 every_map = pytest.mark.parametrize("elementwise", MAPS, ids=str)
 
 
@@ -34,10 +35,12 @@ def test_directions_undo_each_other_and_their_slopes_are_the_derivatives(element
 
 @every_map
 def test_zeros_of_a_network_are_the_identity(elementwise):
+    """A mixture of several starts close to it only: equal components would stay equal."""
     raw, u = parameters(elementwise, scale=0.0)
+    off = 0.6 if elementwise == MixtureOfLogistics(4) else 1e-12
     for value, log_slope in (elementwise.forward(raw, u), elementwise.inverse(raw, u)):
-        np.testing.assert_allclose(value, u, atol=1e-12)
-        np.testing.assert_allclose(log_slope, tf.zeros_like(u), atol=1e-12)
+        np.testing.assert_allclose(value, u, atol=off)
+        np.testing.assert_allclose(log_slope, tf.zeros_like(u), atol=off)
 
 
 @every_map
@@ -47,6 +50,65 @@ def test_leading_dimensions_broadcast(elementwise):
     for direction in (elementwise.forward, elementwise.inverse):
         for found, one in zip(direction(raw, many), direction(raw, u), strict=True):
             np.testing.assert_allclose((found + tf.zeros_like(many))[0], one, atol=1e-12)
+
+
+@every_map
+def test_second_derivatives(elementwise):
+    """Of both directions, in the value and in the parameters, against differences of the gradient."""
+    raw, u = parameters(elementwise, shape=(6,), scale=1.0)
+    rng = np.random.default_rng(1)
+    along = tf.constant(rng.normal(size=raw.shape)), tf.constant(rng.normal(size=u.shape))
+
+    @tf.function
+    def gradient(direction, raw, u):
+        with tf.GradientTape() as tape:
+            tape.watch([raw, u])
+            x, log_slope = getattr(elementwise, direction)(raw, u)
+            loss = tf.reduce_sum(tf.sin(x)) + tf.reduce_sum(log_slope**2)
+        found = tape.gradient(loss, [raw, u], unconnected_gradients="zero")
+        return sum(tf.reduce_sum(a * b) for a, b in zip(along, found, strict=True))
+
+    for direction in ("forward", "inverse"):
+        with tf.GradientTape() as tape:
+            tape.watch([raw, u])
+            slope = gradient(direction, raw, u)
+        second = tape.gradient(slope, [raw, u], unconnected_gradients="zero")
+        exact = sum(tf.reduce_sum(a * b) for a, b in zip(along, second, strict=True))
+        step = 1e-5
+        ahead, behind = (
+            gradient(direction, raw + sign * step * along[0], u + sign * step * along[1]) for sign in (1, -1)
+        )
+        np.testing.assert_allclose(exact, (ahead - behind) / (2 * step), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_mixture_of_logistics_finds_its_root_whatever_it_is(jit_compile, rng):
+    """In float32, with parameters and values far out."""
+    mixture = MixtureOfLogistics(5)
+    raw = tf.constant(rng.normal(0.0, 5.0, (5000, mixture.params)).astype("float32"))
+    u = tf.constant(rng.normal(0.0, 5.0, 5000).astype("float32"))
+    both = tf.function(
+        lambda: (mixture.forward(raw, u), mixture.inverse(raw, mixture.forward(raw, u)[0])), jit_compile=jit_compile
+    )
+    (x, log_slope), (again, back) = both()
+    assert np.isfinite([x, log_slope, again, back]).all()
+    off = np.abs(again - u) * np.minimum(
+        1.0, np.exp(log_slope)
+    )  # a step of float32 in x is as much in u as the slope says
+    assert np.quantile(off / (1.0 + np.abs(u) + np.abs(x)), 0.999) < 1e-5
+
+
+def test_a_mixture_of_logistics_is_the_cdf_of_that_mixture(rng):
+    mixture = MixtureOfLogistics(3)
+    raw = tf.constant(rng.normal(size=mixture.params))
+    log_weights, means, log_scales = mixture._parts(raw)
+    logistic = tfp.distributions.Logistic(means, tf.exp(log_scales))
+    law = tfp.distributions.MixtureSameFamily(tfp.distributions.Categorical(logits=log_weights), logistic)
+    x = tf.constant(np.linspace(-6.0, 6.0, 41))
+    u, log_slope = mixture.inverse(raw, x)
+    np.testing.assert_allclose(tf.sigmoid(u), law.cdf(x), atol=1e-9)
+    standard = tfp.distributions.Logistic(tf.constant(0.0, tf.float64), 1.0)
+    np.testing.assert_allclose(standard.log_prob(u) + log_slope, law.log_prob(x), atol=1e-9)
 
 
 def test_equal_maps_are_equal_and_others_are_not():
@@ -95,6 +157,53 @@ def test_a_network_that_does_not_fit_the_map_is_refused(kind):
     arguments = [1] if kind == "Coupling" else []
     with pytest.raises(tff.InputError, match=r"network\.params must be 2 for Affine"):
         getattr(tff.bijectors, kind)(*arguments, networks[kind], Affine())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Affine(0.0),
+        lambda: Affine(float("inf")),
+        lambda: Spline(1),
+        lambda: Spline(True),
+        lambda: Spline(1001),
+        lambda: Spline(8, -3.0),
+        lambda: Spline(8, float("nan")),
+        lambda: Spline(8, 3.0, 0.0),
+        lambda: MixtureOfLogistics(0),
+        lambda: tff.bijectors.Autoregressive(None, Affine()),
+        lambda: tff.bijectors.Autoregressive(tff.networks.MADE(3), Affine),
+        lambda: tff.bijectors.Autoregressive(tff.networks.MADE(3), "affine"),
+        lambda: tff.bijectors.Autoregressive(tff.networks.MLP(3, 3), Affine()),
+        lambda: tff.bijectors.Coupling("1", tff.networks.MLP(1, 2), Affine()),
+        lambda: tff.bijectors.Coupling(True, tff.networks.MLP(1, 2), Affine()),
+        lambda: tff.bijectors.Coupling(3, tff.networks.MLP(1, 2), Affine()),
+        lambda: tff.networks.MADE(3, 2).solve(np.ones([4, 3], "float32"), Shift()),
+    ],
+)
+def test_what_cannot_work_is_refused_when_it_is_made(make):
+    with pytest.raises(tff.InputError):
+        make()
+
+
+@pytest.mark.parametrize("size", [1, 3])
+@pytest.mark.parametrize("wrong", [2, 4])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_rows_of_another_width_are_refused(size, wrong, jit_compile):
+    layer = tff.bijectors.Autoregressive(tff.networks.MADE(size, 2, seed=0), Affine())
+    for direction in (layer.forward, layer.inverse):
+        call = tf.function(direction, jit_compile=jit_compile, autograph=False)
+        with pytest.raises(tff.InputError, match=f"x must have {size} columns"):
+            call(tf.ones([4, wrong]))
+
+
+def test_a_batch_of_unknown_rank_keeps_its_shape():
+    network = tff.networks.MADE(3, 2, seed=0)
+    for layer in (tff.bijectors.Autoregressive(network, Affine()), tff.bijectors.MaskedAutoregressiveFlow(network)):
+        for direction in (layer.forward, layer.inverse):
+            call = tf.function(direction, input_signature=[tf.TensorSpec(None)], autograph=False)
+            x = tf.reshape(tf.range(24.0), [2, 4, 3]) / 24
+            np.testing.assert_allclose(call(x), direction(x), atol=1e-6)
 
 
 def test_a_coupling_refuses_rows_that_its_network_was_not_built_for():

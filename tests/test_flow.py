@@ -394,12 +394,12 @@ def test_sizes_of_which_some_are_tensors():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"columns": ["a"]}, "columns must be 2 different names; got"),
-        ({"columns": "ab"}, "columns must be 2 different names; got 'ab'"),
+        ({"columns": ["a"]}, "columns must be a list of 2 different names; got"),
+        ({"columns": "ab"}, "columns must be a list of 2 different names; got 'ab'"),
         ({"event_size": 0}, "event_size must be an integer of at least 1"),
         ({"dtype": "float64"}, "layer planar is of float32; the flow has dtype='float64'"),
         ({"layers": [1]}, "layers must be a list of bijectors"),
-        ({"context_columns": ["c"]}, "context_columns must be 0 different names"),
+        ({"context_columns": ["c"]}, "context_columns must be a list of 0 different names"),
     ],
 )
 def test_a_flow_of_parts_that_do_not_fit_is_refused(change, message):

@@ -15,7 +15,7 @@ from conftest import SMALL, make_small, scramble
 
 import tfp_flows as tff
 
-OPTION = {"maf": "recompute", "iaf": "recompute", "planar": "recompute"} | dict.fromkeys(
+OPTION = dict.fromkeys(("maf", "iaf", "planar", "nsf", "naf"), "recompute") | dict.fromkeys(
     ("real_nvp", "nice", "nsf_coupling", "mlp"), "reversible"
 )
 ROWS = 6

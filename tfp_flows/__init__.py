@@ -13,9 +13,8 @@ _HOMES = {
     **dict.fromkeys(("bijectors", "datasets", "elementwise", "flows", "networks", "plots"), ""),
     "Flow": "flow",
     **dict.fromkeys(("DivergenceError", "InputError", "TrainingInterrupted"), "errors"),
-    **dict.fromkeys(
-        ("iaf", "load", "maf", "make", "mlp", "nice", "nsf", "nsf_coupling", "planar", "real_nvp"), "flows"
-    ),
+    **dict.fromkeys(("iaf", "maf", "mlp", "naf", "nice", "nsf", "nsf_coupling", "planar", "real_nvp"), "flows"),
+    **dict.fromkeys(("load", "make"), "flows"),
     **dict.fromkeys(("FlowLayer", "FlowModel", "distill", "fit"), "training"),
     "Run": "runs",
 }

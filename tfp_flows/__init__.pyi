@@ -15,6 +15,7 @@ from tfp_flows.flows import load as load
 from tfp_flows.flows import maf as maf
 from tfp_flows.flows import make as make
 from tfp_flows.flows import mlp as mlp
+from tfp_flows.flows import naf as naf
 from tfp_flows.flows import nice as nice
 from tfp_flows.flows import nsf as nsf
 from tfp_flows.flows import nsf_coupling as nsf_coupling

@@ -15,7 +15,7 @@ from tfp_flows.bijectors import BatchNorm, Standardize
 from tfp_flows.bijectors.rows import as_rows
 from tfp_flows.checks import check_dtype, check_shape, check_sizes
 from tfp_flows.cumulative import Cumulative
-from tfp_flows.datasets.table import has_names, is_series, matched, row_of
+from tfp_flows.datasets.table import check_order, has_names, is_series, matched, row_of
 from tfp_flows.errors import InputError
 from tfp_flows.export import export_flow, exported_functions
 from tfp_flows.far import log_prob_of_any_rows
@@ -151,6 +151,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
         Keyword arguments: `context [..., C]`; `training` (False), whether batch norm uses the batch's own statistics.
         """
+        check_order(x=value, context=kwargs.get("context"))
         value = self._rows(value)
         kwargs = self._check_kwargs(kwargs)
         if "context" in kwargs:
@@ -211,6 +212,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
     def encode(self, x: Any, *, context: Any = None, training: bool = False) -> tf.Tensor:
         """The latents `u = f^-1(x)` of rows `x [..., D]`, which are normal where the flow fits the rows' law."""
+        check_order(x=x, context=context)
         kwargs = self._check_kwargs({"context": context, "training": training})
         x, kwargs, whole = self._of_known_rank(self._rows(x), kwargs)
         z = self.layers[0].standardized(x) if self.standardizes_first else x
@@ -475,9 +477,12 @@ def _titles(name: str, titles: Any, size: int) -> tuple[str, ...] | None:
     """The names of so many columns, as a tuple."""
     if titles is None:
         return None
-    if isinstance(titles, str) or len(titles) != size or len(set(titles)) != size:
-        raise InputError(f"{name} must be {size} different names; got {titles!r}.")
-    return tuple(str(title) for title in titles)
+    listed = titles.tolist() if hasattr(titles, "tolist") else titles  # of NumPy and pandas
+    names = [str(title) for title in listed] if isinstance(listed, (list, tuple)) else []
+    absent = any(title is None or title != title for title in listed) if names else size
+    if absent or len(names) != size or len(set(names)) != size:
+        raise InputError(f"{name} must be a list of {size} different names; got {titles!r}.")
+    return tuple(names)
 
 
 def _check_sample_shape(sample_shape: Any) -> None:

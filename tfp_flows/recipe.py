@@ -6,6 +6,7 @@ A recipe names classes and holds their arguments; it never holds code. The class
 
 import contextlib
 import contextvars
+import dataclasses
 import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from tfp_flows.errors import InputError
 __all__ = ["Recorded", "at_most", "make_again", "recipe_of", "spend"]
 
 _CLASSES: dict[str, type] = {}
-_MAPS = {cls.__name__: cls for cls in (elementwise.Affine, elementwise.Shift, elementwise.Spline)}
+_MAPS = {name: getattr(elementwise, name) for name in elementwise.__all__ if name != "Elementwise"}
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -126,7 +127,7 @@ def _encoded(value: Any, where: str, known: dict[int, int]) -> Any:
     if isinstance(value, _PLAIN):
         return value
     if type(value) in _MAPS.values():
-        return {"map": type(value).__name__, "with": _encoded(value._asdict(), where, known)["dict"]}
+        return {"map": type(value).__name__, "with": _encoded(dataclasses.asdict(value), where, known)["dict"]}
     if isinstance(value, (list, tuple)):
         return [_encoded(item, where, known) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):

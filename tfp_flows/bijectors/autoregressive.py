@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.conditioned import Conditioned
+from tfp_flows.bijectors.conditioned import Conditioned, check_pair
 from tfp_flows.elementwise import Elementwise
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import Recorded
@@ -62,8 +62,11 @@ class Autoregressive(Recorded, Ordered, tfp.bijectors.Bijector):
     """
 
     def __init__(self, network: Any, elementwise: Elementwise, name: str = "autoregressive") -> None:
-        if network.params != elementwise.params:
-            raise InputError(f"network.params must be {elementwise.params} for {elementwise}; got {network.params}.")
+        check_pair(network, elementwise)
+        if not hasattr(network, "solve"):
+            raise InputError(
+                f"network must be autoregressive and have solve, as tff.networks.MADE has; got {network!r}."
+            )
         super().__init__(forward_min_event_ndims=1, name=name)
         self.network, self.elementwise = network, elementwise
 

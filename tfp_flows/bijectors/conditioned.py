@@ -8,10 +8,21 @@ import tensorflow as tf
 from tfp_flows.bijectors.rows import as_rows
 from tfp_flows.elementwise import Elementwise
 from tfp_flows.elementwise.affine import scaled_and_shifted, unscaled_and_unshifted
+from tfp_flows.errors import InputError
 
-__all__ = ["Conditioned"]
+__all__ = ["Conditioned", "check_pair"]
 
 AFFINE = {"forward": scaled_and_shifted, "inverse": unscaled_and_unshifted}
+
+
+def check_pair(network: Any, elementwise: Any) -> None:
+    """Raises `InputError` unless the network gives as many parameters as the elementwise map takes."""
+    if isinstance(elementwise, type) or not all(hasattr(elementwise, name) for name in ("params", *AFFINE)):
+        raise InputError(f"elementwise must be a map like those of tff.elementwise; got {elementwise!r}.")
+    if not callable(network) or not hasattr(network, "params"):
+        raise InputError(f"network must be one like those of tff.networks, with params; got {network!r}.")
+    if network.params != elementwise.params:
+        raise InputError(f"network.params must be {elementwise.params} for {elementwise}; got {network.params}.")
 
 
 class Conditioned:
@@ -75,7 +86,13 @@ class Conditioned:
             made = tf.unstack(made, num=2, axis=-1) if tf.is_tensor(made) else made
             value, log_slope = AFFINE[direction](*made, moves)
         else:
-            value, log_slope = getattr(self.elementwise, direction)(self.network(stays, **kwargs), moves)
+            raw = self.network(stays, **kwargs)
+            if not raw.shape[-2:].is_compatible_with([moves.shape[-1], self.elementwise.params]):
+                raise InputError(
+                    f"the network must give [..., {moves.shape[-1]}, {self.elementwise.params}], parameters of "
+                    f"{self.elementwise} for each dimension that moves; it gave {raw.shape}."
+                )
+            value, log_slope = getattr(self.elementwise, direction)(raw, moves)
         return value, self._log_det(log_slope, moves)
 
     def _arguments(self, stays: tf.Tensor) -> tuple[Any, ...]:

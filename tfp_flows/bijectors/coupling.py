@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.conditioned import Conditioned
+from tfp_flows.bijectors.conditioned import Conditioned, check_pair
 from tfp_flows.checks import check_sizes
 from tfp_flows.elementwise import Elementwise
 from tfp_flows.errors import InputError
@@ -59,9 +60,11 @@ class Coupling(Recorded, Halves, tfp.bijectors.Bijector):
     """
 
     def __init__(self, num_masked: int, network: Callable, elementwise: Elementwise, name: str = "coupling") -> None:
-        check_sizes(num_masked=abs(num_masked))
-        if network.params != elementwise.params:
-            raise InputError(f"network.params must be {elementwise.params} for {elementwise}; got {network.params}.")
+        is_number = isinstance(num_masked, (int, np.integer)) and not isinstance(num_masked, bool)
+        check_sizes(num_masked=abs(num_masked) if is_number else num_masked)
+        check_pair(network, elementwise)
+        if getattr(network, "input_size", abs(num_masked)) != abs(num_masked):
+            raise InputError(f"num_masked must be {network.input_size}, as the network takes; got {num_masked}.")
         super().__init__(forward_min_event_ndims=1, name=name)
         self._num_masked, self.network, self.elementwise = num_masked, network, elementwise
 

@@ -29,6 +29,9 @@ def as_rows(x: tf.Tensor, kwargs: dict[str, Any]) -> tuple[tf.Tensor, dict[str, 
         return tf.reshape(tf.broadcast_to(t, tf.concat([batch, size], 0)), tf.concat([[-1], size], 0))
 
     def whole(found: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(found, tf.concat([batch, found.shape[1:]], 0)) if found.shape.rank else found
+        if found.shape.rank == 0:
+            return found
+        last = found.shape[1:] if found.shape[1:].is_fully_defined() else tf.shape(found)[1:]
+        return tf.reshape(found, tf.concat([batch, last], 0))
 
     return rows(x), kwargs | {name: rows(t) for name, t in tensors.items()}, whole

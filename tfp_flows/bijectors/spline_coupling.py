@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from tfp_flows.bijectors.coupling import Coupling
-from tfp_flows.checks import check_positive, given
 from tfp_flows.elementwise import Spline
+from tfp_flows.elementwise.spline import MOST_BINS
 from tfp_flows.errors import InputError
 
 __all__ = ["SplineCoupling"]
@@ -57,8 +57,6 @@ class SplineCoupling(Coupling):
         name: str | None = None,
     ) -> None:
         bins, rest = divmod(network.params + 1, 3)
-        if rest or not 2 <= bins <= 500:
-            raise InputError(f"network.params must be 3 K - 1 for K of 2 to 500 bins; got {network.params}.")
-        check_positive(interval=interval, **given(logit_bound=logit_bound))
-        spline = Spline(bins, float(interval), None if logit_bound is None else float(logit_bound))
-        super().__init__(num_masked, network, spline, name=name or "spline_coupling")
+        if rest or not 2 <= bins <= MOST_BINS:
+            raise InputError(f"network.params must be 3 K - 1 for K of 2 to {MOST_BINS} bins; got {network.params}.")
+        super().__init__(num_masked, network, Spline(bins, interval, logit_bound), name=name or "spline_coupling")

@@ -241,7 +241,9 @@ def _discrete(column: np.ndarray, distinct: np.ndarray, i: int, where: str, widt
     step = _step(values)
     if step and len(values) == len(distinct if width > 1 else column) > 2:
         room = (float(values[-1]) - float(values[0])) / step + 1
-        if len(values) ** 2 / (2 * room) > _COINCIDENCES:
+        # Rows that were drawn again repeat a counter's values; so does rounding, of a column that the others follow.
+        once = len(values) == len(column) or (len(values) > 0.6 * len(column) and len(values) > 0.5 * room)
+        if once and len(values) ** 2 / (2 * room) > _COINCIDENCES:
             found = "has evenly spaced values, each once, as a row counter has, and so no density; leave it out"
             return Finding("counter", i, f"{where} {found}.")
     whole = bool((values == np.rint(values)).all())

@@ -21,10 +21,14 @@ __all__ = ["Dependence", "dependences", "standardised"]
 
 _FEW = 2_000  # rows, or 5 a column, that dependencies are looked for in
 _DEPENDENT = 1e-6  # of a column's spread unexplained: what float32 cannot tell from nothing
-_PERHAPS = 0.02  # unexplained in the few rows: of a function that turns often, the sample leaves less
+_PERHAPS = 0.02  # off the cubic in the few rows: of a function that turns often, all of them leave less
+_EXACTLY = 1e-4  # in all of them: noise of 1e-6 of the spread
+_ROUGHLY = 1e-3  # where the order is the same as well
+_TELLING = 2_000  # rows whose order is no chance: noise of 1 / rows^2 would change it
+_CLOSE = 4.0  # times the rounding of a number
 _FEWEST = 20  # rows that can show a function
+_CELLS = 100_000  # rows times columns that functions are looked for in, before all of the sample confirms them
 _MANY = 200  # columns; among more, functions that turn are not looked for
-_CLOSE = 4.0  # times the rounding of a column's largest numbers, where that is coarser
 
 
 class Dependence(NamedTuple):
@@ -47,7 +51,7 @@ def dependences(rows: np.ndarray) -> Iterator[Dependence]:
             found.add(column)
             yield Dependence(column, others, "a linear function")
     for column, other, way in _same_order(rows, part):
-        if column not in found:
+        if column not in found and (len(rows) >= _TELLING or _is_function(rows, other, column, _ROUGHLY)):
             found.add(column)
             yield Dependence(column, [other], f"a {way} function")
     for column, other in _functions(rows, part, found):
@@ -123,32 +127,44 @@ def _ranks(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _functions(rows: np.ndarray, part: np.ndarray, found: set[int]) -> Iterator[tuple[int, int]]:
     """Each column that is a function of one other, unless either was `found` to depend already."""
-    free = [i for i in range(rows.shape[1]) if i not in found and len(np.unique(part[:, i])) > 0.9 * len(part)]
+    free = [i for i in range(rows.shape[1]) if i not in found and len(np.unique(part[:, i])) > 0.7 * len(part)]
     if len(free) > _MANY:
         return
+    part = part[: max(10 * _FEWEST, _CELLS // max(1, len(free)))]
     for other in free:
         off = _off_cubic(part[:, other], part[:, free])
         for column in (free[i] for i in np.flatnonzero(off < _PERHAPS)):
-            if column == other or not found.isdisjoint((column, other)):
-                continue
-            y = rows[:, column]
-            rounding = _CLOSE * float(np.spacing(np.abs(y).max())) / float(y.std() or 1.0)
-            if _off_cubic(rows[:, other], y[:, None])[0] < max(_DEPENDENT, rounding):
+            if column != other and found.isdisjoint((column, other)) and _is_function(rows, other, column, _EXACTLY):
                 found.add(column)
                 yield column, other
 
 
+def _is_function(rows: np.ndarray, other: int, column: int, most: float) -> bool:
+    """Whether a column is a function of the other, to `most` of its nearby differences."""
+    return bool(_off_cubic(rows[:, other], rows[:, [column]])[0] < most)
+
+
 def _off_cubic(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """How far each column of y is from cubics through its neighbours in the order of x: the median, of its spread."""
+    """How far each column of y is from cubics through its neighbours in the order of x, beyond its rounding.
+
+    In parts of how much y differs between rows that are near in that order; the median of the rows. Not of the spread,
+    which a tail may own: most rows would be close beside it.
+    """
     x, order = np.unique(x, return_index=True)
-    y = np.stack([standardised(_scaled(column), None)[0] for column in y[order].T], axis=1)
+    y = y[order]
     if len(x) < _FEWEST:
         return np.full(y.shape[1], np.inf)
-    x = standardised(_scaled(x), None)[0]
-    last, near = len(x) - 2, (-2, -1, 1, 2)
-    middle, nodes = x[2:last], [x[2 + i : last + i] for i in near]
-    found = 0.0
-    for i, node in zip(near, nodes, strict=True):  # Lagrange's form
-        weight = np.prod([(middle - other) / (node - other) for other in nodes if other is not node], axis=0)
-        found = found + weight[:, None] * y[2 + i : last + i]
-    return np.median(np.abs(found - y[2:last]), axis=0)
+    steps = np.spacing(np.abs(x)).astype(np.float64), np.spacing(np.abs(y)).astype(np.float64)
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    near = max(2, len(x) // 200)
+    inner = slice(near, len(x) - near)
+    wide = np.abs(y[2 * near :] - y[: -2 * near])
+    rounding = _CLOSE * (steps[1][inner] + wide * (steps[0][inner] / (x[2 * near :] - x[: -2 * near]))[:, None])
+    at = (-2, -1, 1, 2)
+    nodes = [x[near + i : len(x) - near + i] for i in at]
+    cubic = 0.0
+    for i, node in zip(at, nodes, strict=True):  # Lagrange's form
+        weight = np.prod([(x[inner] - other) / (node - other) for other in nodes if other is not node], axis=0)
+        cubic = cubic + weight[:, None] * y[near + i : len(x) - near + i]
+    off = np.maximum(np.abs(cubic - y[inner]) - rounding, 0.0) / np.maximum(wide, np.finfo(float).tiny)
+    return np.median(np.where(np.isfinite(off), off, np.inf), axis=0)

@@ -1,5 +1,6 @@
 """Rows with the names of their columns: checked, from whatever holds them in memory, and matched by name."""
 
+import itertools
 import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from tfp_flows.datasets.refusals import (
 )
 from tfp_flows.errors import InputError
 
-__all__ = ["Table", "as_rows", "as_table", "has_names", "is_series", "matched", "row_of", "table_of"]
+__all__ = ["Table", "as_rows", "as_table", "check_order", "has_names", "is_series", "matched", "row_of", "table_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,13 +277,26 @@ def has_names(x: Any) -> bool:
     return is_table or is_series(x) or (isinstance(x, np.ndarray) and x.dtype.names is not None)
 
 
+def check_order(**tables: Any) -> None:
+    """Rows are taken by their place: `InputError` where the indexes of two pandas tables say that it is another."""
+    indexes = {name: t.index for name, t in tables.items() if hasattr(getattr(t, "index", None), "equals")}
+    for (name, index), (other, theirs) in itertools.combinations(indexes.items(), 2):
+        if not index.equals(theirs) and len(index) == len(theirs) and set(index) == set(theirs):
+            raise InputError(
+                f"{other} has the index of {name} in another order, and rows are taken by their place: pass "
+                f"{other}.loc[{name}.index], or arrays."
+            )
+
+
 def row_of(x: Any, columns: Sequence[str] | None, name: str) -> np.ndarray:
     """A row `[D]` that is a Series, as `df.iloc[0]` gives it: its numbers in the order of `columns`."""
     titles = list(getattr(x, "index", ()))
     if columns is None or not titles or _names(titles, name) is None:
-        return x.to_numpy()
+        if columns and x.name in columns:
+            raise InputError(f"{name} is the column {x.name!r}, and must be a row of {len(columns)}, or rows.")
+        return as_rows([x.to_numpy()], name=name)[0]
     order = _order(name, [str(title) for title in titles], columns, drop_extra=False)
-    return x.to_numpy()[order]
+    return as_rows([x.to_numpy()], name=name)[0][order]
 
 
 def _names_of(x: Any, name: str) -> tuple[str, ...] | None:

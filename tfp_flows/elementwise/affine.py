@@ -1,13 +1,16 @@
 """The affine map of MAF, IAF and RealNVP."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import tensorflow as tf
+
+from tfp_flows.checks import check_positive, given
 
 __all__ = ["Affine", "scaled_and_shifted", "unscaled_and_unshifted"]
 
 
-class Affine(NamedTuple):
+@dataclass(frozen=True)
+class Affine:
     """`x = shift + exp(log_scale) u`, with `log_scale = bound tanh(raw / bound)`.
 
     The bound is smooth: near zero the log-scale is the network's own output, far out its gradient fades instead of
@@ -27,6 +30,9 @@ class Affine(NamedTuple):
 
     bound: float | None = 5.0
     params = 2
+
+    def __post_init__(self) -> None:
+        check_positive(**given(bound=self.bound))
 
     def split(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """A network's outputs `[..., M, 2]` as shift and bounded log-scale."""

@@ -1,13 +1,14 @@
 """The shift of NICE."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import tensorflow as tf
 
 __all__ = ["Shift"]
 
 
-class Shift(NamedTuple):
+@dataclass(frozen=True)
+class Shift:
     """`x = shift + u`.
 
     >>> import tensorflow as tf, tfp_flows as tff

@@ -1,18 +1,24 @@
 """The monotone rational-quadratic spline of neural spline flows."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.checks import check_positive, check_sizes, given
+from tfp_flows.errors import InputError
+
 __all__ = ["Spline"]
 
+MOST_BINS = 500
 MIN_BIN = 1e-3  # smallest width and height of a bin, as a part of the interval
 MIN_SLOPE = 1e-3  # smallest slope at a knot
 SLOPE_BOUND = 10.0  # of what a network says of a slope, where logits are bounded
 
 
-class Spline(NamedTuple):
+@dataclass(frozen=True)
+class Spline:
     """A monotone rational-quadratic spline of K bins on `[-B, B]`, and the identity outside.
 
     K widths and K heights come from a softmax, K - 1 inner slopes from a softplus, and the slope is 1 at both ends, so
@@ -42,6 +48,12 @@ class Spline(NamedTuple):
     bins: int = 8
     interval: float = 3.0
     logit_bound: float | None = 2.0
+
+    def __post_init__(self) -> None:
+        check_sizes(bins=self.bins)
+        if not 2 <= self.bins <= MOST_BINS:
+            raise InputError(f"bins must be from 2 to {MOST_BINS}; got {self.bins!r}.")
+        check_positive(interval=self.interval, **given(logit_bound=self.logit_bound))
 
     @property
     def params(self) -> int:

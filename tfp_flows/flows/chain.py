@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import BatchNorm, Permute, RecomputingChain, ReversibleChain, Standardize
 from tfp_flows.checks import check_dtype, check_flags, check_hidden_units, check_sizes
+from tfp_flows.elementwise.spline import MOST_BINS
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.networks.dense import random_generator
@@ -147,8 +148,8 @@ def check_coupling(name: str, event_size: int) -> None:
 def check_bins(num_bins: int) -> None:
     """Raises `InputError` for a number of bins that no spline can have."""
     check_sizes(num_bins=num_bins)
-    if not 2 <= num_bins <= 500:
-        raise InputError(f"num_bins must be from 2 to 500; got {num_bins!r}.")
+    if not 2 <= num_bins <= MOST_BINS:
+        raise InputError(f"num_bins must be from 2 to {MOST_BINS}; got {num_bins!r}.")
 
 
 def check_no_context(name: str, context_size: int) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfp_flows.bijectors import Autoregressive
-from tfp_flows.checks import check_positive, given
 from tfp_flows.elementwise import Spline
 from tfp_flows.flows.chain import LayerMaker, check_bins, prebuilt
 from tfp_flows.networks import MADE
@@ -55,8 +54,7 @@ def nsf(
     Source: Durkan et al., Neural Spline Flows, arXiv:1906.04032.
     """
     check_bins(num_bins)
-    check_positive(interval=interval, **given(logit_bound=logit_bound))
-    spline = Spline(num_bins, float(interval), None if logit_bound is None else float(logit_bound))
+    spline = Spline(num_bins, interval, logit_bound)
 
     def layer(_: int, network: dict[str, Any]) -> Autoregressive:
         return Autoregressive(MADE(event_size, spline.params, **network), spline, name=network["name"])

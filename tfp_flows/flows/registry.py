@@ -9,6 +9,7 @@ from tfp_flows.flow import Flow
 from tfp_flows.flows.iaf import iaf
 from tfp_flows.flows.maf import maf
 from tfp_flows.flows.mlp import mlp
+from tfp_flows.flows.naf import naf
 from tfp_flows.flows.nice import nice
 from tfp_flows.flows.nsf import nsf
 from tfp_flows.flows.nsf_coupling import nsf_coupling
@@ -18,7 +19,7 @@ from tfp_flows.state import make_from, put_into, read_state, restored
 
 __all__ = ["load", "make", "names"]
 
-CHAINS = {f.__name__: f for f in (maf, iaf, real_nvp, nice, planar, mlp, nsf_coupling, nsf)}
+CHAINS = {f.__name__: f for f in (maf, iaf, real_nvp, nice, planar, mlp, nsf_coupling, nsf, naf)}
 
 
 def names() -> list[str]:
@@ -26,7 +27,7 @@ def names() -> list[str]:
 
     >>> import tfp_flows as tff
     >>> tff.flows.names()
-    ['maf', 'iaf', 'real_nvp', 'nice', 'planar', 'mlp', 'nsf_coupling', 'nsf']
+    ['maf', 'iaf', 'real_nvp', 'nice', 'planar', 'mlp', 'nsf_coupling', 'nsf', 'naf']
     """
     return list(CHAINS)
 

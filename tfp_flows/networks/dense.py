@@ -47,7 +47,7 @@ def check_conditional_input(context_size: int, conditional_input: tf.Tensor | No
 
 def check_input(size: int, x: tf.Tensor) -> None:
     """Raises `InputError` for rows that a network was not built for."""
-    if x.shape[-1] not in (None, size):
+    if x.shape.rank == 0 or x.shape[-1] not in (None, size):
         raise InputError(f"x must have {size} columns, as the network was built for; got shape {x.shape}.")
 
 

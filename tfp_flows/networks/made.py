@@ -150,6 +150,11 @@ class MADE(Recorded, tf.Module):
         True
         """
         check_conditional_input(self.context_size, conditional_input)
+        if elementwise.params != self.params:
+            raise InputError(f"the network has params={self.params}; {elementwise} takes {elementwise.params}.")
+        u = tf.convert_to_tensor(u)
+        check_input(self.event_size, u)
+        u = tf.ensure_shape(u, [*u.shape[:-1], self.event_size])
         batch = tf.shape(u)[:-1]
         if conditional_input is not None:
             batch = tf.broadcast_dynamic_shape(batch, tf.shape(conditional_input)[:-1])

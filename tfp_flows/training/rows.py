@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ import tensorflow as tf
 
 from tfp_flows.checks import check_names
 from tfp_flows.datasets import Dataset, as_rows, as_table, matched
+from tfp_flows.datasets.table import check_order
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 
@@ -86,7 +86,7 @@ def as_source(
         return _drawn_afresh(x, flow.event_size, flow.dtype.name, size, steps, in_blocks, seed)
     if isinstance(x, tf.data.Dataset):
         return _streamed(x, steps_per_epoch, flow)
-    _check_order(x=x, context=context, sample_weight=weight)
+    check_order(x=x, context=context, sample_weight=weight)
     table = as_table(x, name="x")
     given = None if context is None else as_table(context, name="context")
     check_names("x", table.columns)
@@ -106,19 +106,8 @@ def as_validation(data: Any, flow: Flow, columns: Sequence[str] | None, context_
     x, context, weight = (*parts, None, None)[:3]
     if isinstance(x, (Dataset, tf.data.Dataset)):
         raise InputError(f"validation_data must be rows in memory, or (x, context) of them; got a {type(x).__name__}.")
-    _check_order(validation_data=x, context=context, sample_weight=weight)
+    check_order(validation_data=x, context=context, sample_weight=weight)
     return check_rows(as_table(x, name="validation_data"), context, weight, flow, columns, context_columns)
-
-
-def _check_order(**tables: Any) -> None:
-    """Rows are taken by their place: `InputError` where the indexes of two pandas tables say that it is another."""
-    indexes = {name: t.index for name, t in tables.items() if hasattr(getattr(t, "index", None), "equals")}
-    for (name, index), (other, theirs) in itertools.combinations(indexes.items(), 2):
-        if not index.equals(theirs) and len(index) == len(theirs) and set(index) == set(theirs):
-            raise InputError(
-                f"{other} has the index of {name} in another order, and rows are taken by their place: pass "
-                f"{other}.loc[{name}.index], or arrays."
-            )
 
 
 def steps_at_once(steps: int) -> int:
