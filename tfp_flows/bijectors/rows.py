@@ -25,7 +25,7 @@ def as_rows(x: tf.Tensor, kwargs: dict[str, Any]) -> tuple[tf.Tensor, dict[str, 
         batch = tf.broadcast_dynamic_shape(batch, tf.shape(t)[:-1])
 
     def rows(t: tf.Tensor) -> tf.Tensor:
-        size = t.shape[-1:] if t.shape.rank is not None else tf.shape(t)[-1:]
+        size = t.shape[-1:] if t.shape.rank is not None else tf.reshape(tf.shape(t)[-1:], [1])
         return tf.reshape(tf.broadcast_to(t, tf.concat([batch, size], 0)), tf.concat([[-1], size], 0))
 
     def whole(found: tf.Tensor) -> tf.Tensor:
