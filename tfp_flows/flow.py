@@ -462,8 +462,11 @@ def _with_last(value: tf.Tensor, size: int, name: str) -> tf.Tensor:
 
 
 def _check_layers(layers: Any, dtype: str) -> None:
-    if not isinstance(layers, (list, tuple)) or not all(isinstance(layer, tfb.Bijector) for layer in layers):
-        raise InputError(f"layers must be a list of bijectors; got {layers!r}.")
+    if not isinstance(layers, (list, tuple)):
+        raise InputError(f"layers must be a list of bijectors; got a {type(layers).__name__}.")
+    for layer in layers:
+        if not isinstance(layer, tfb.Bijector):
+            raise InputError(f"layers must be a list of bijectors; got one that is a {type(layer).__name__}.")
     names = [layer.name for layer in layers]
     if len(set(names)) < len(names):
         raise InputError(f"layers must have different names, as keyword arguments are sent by them; got {names}.")
