@@ -77,6 +77,19 @@ def test_one_evaluation_of_the_network_gives_value_and_log_det(rng):
     assert len(calls) == 1
 
 
+def test_a_constant_log_scale_is_a_constant_jacobian_that_is_not_zero(rng):
+    def shift_and_log_scale(x, units):
+        return tf.reduce_sum(tf.sin(x), axis=-1, keepdims=True) + tf.zeros(units, x.dtype), tf.constant([0.3, -1.1])
+
+    options = {"num_masked": 1, "shift_and_log_scale_fn": shift_and_log_scale, "is_constant_jacobian": True}
+    ours, theirs = bijectors.RealNVP(**options), tfb.RealNVP(**options)
+    x = tf.constant(rng.normal(size=(5, 3)).astype("float32"))
+    for name in ("forward_log_det_jacobian", "inverse_log_det_jacobian"):
+        found, wanted = (getattr(layer, name)(x, event_ndims=1) for layer in (ours, theirs))
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+        assert abs(float(tf.reduce_mean(found))) == pytest.approx(0.8, rel=1e-6)
+
+
 def test_spline_agrees_with_tfps(rng):
     network = networks.MLP(1, 1, params=3 * 8 - 1, seed=0, dtype="float64")
     for variable in network.trainable_variables:

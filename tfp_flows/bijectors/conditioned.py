@@ -85,6 +85,8 @@ class Conditioned:
             made = self._shift_and_log_scale_fn(*self._arguments(stays), **kwargs)
             made = tf.unstack(made, num=2, axis=-1) if tf.is_tensor(made) else made
             value, log_slope = AFFINE[direction](*made, moves)
+            if made[1] is None:
+                return value, tf.zeros([], moves.dtype)  # a shift alone: the same for all rows
         else:
             raw = self.network(stays, **kwargs)
             if not raw.shape[-2:].is_compatible_with([moves.shape[-1], self.elementwise.params]):
@@ -100,9 +102,7 @@ class Conditioned:
         return (stays,)
 
     def _log_det(self, log_slope: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-        """The sum of the log-slopes; the constant 0 where the layer says that it is constant."""
-        if self.is_constant_jacobian:
-            return tf.zeros([], like.dtype)
+        """The sum of the log-slopes."""
         event_ndims = self._event_ndims
         broadcasts = log_slope.shape[-event_ndims:] != like.shape[-event_ndims:]
         return tf.reduce_sum(log_slope + tf.zeros_like(like) if broadcasts else log_slope, axis=range(-event_ndims, 0))
