@@ -391,6 +391,11 @@ def test_sizes_of_which_some_are_tensors():
         assert draw(tf.constant(5)).shape == (5, 2, 2)
 
 
+def _of_doubles(moves=1):
+    network = tff.networks.MLP(1, moves, params=1, dtype="float64")
+    return tff.bijectors.NICE(1, tff.networks.ShiftAndLogScale(network))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -399,6 +404,10 @@ def test_sizes_of_which_some_are_tensors():
         ({"event_size": 0}, "event_size must be an integer of at least 1"),
         ({"dtype": "float64"}, "layer planar is of float32; the flow has dtype='float64'"),
         ({"layers": [1]}, "layers must be a list of bijectors"),
+        ({"event_size": 3}, "layer planar is of 2 dimensions; the flow has event_size=3"),
+        ({"layers": [tff.bijectors.Permute([1, 0, 2])]}, "layer permute is of 3 dimensions; the flow has event_size=2"),
+        ({"layers": [tfb.Invert(_of_doubles())]}, "layer invert_nice is of float64; the flow has dtype='float32'"),
+        ({"layers": [_of_doubles(3)], "dtype": "float64"}, "layer nice is of 4 dimensions; the flow has event_size=2"),
         ({"context_columns": ["c"]}, "context_columns must be a list of 0 different names"),
     ],
 )

@@ -304,10 +304,21 @@ def test_a_model_is_exported_as_its_flow(tmp_path):
         model.export(tmp_path / "other", format="onnx")
 
 
+class Part:
+    """An object of the user's own."""
+
+    def __init__(self, flow):
+        self.flow = flow
+
+
 @pytest.mark.skipif(not hasattr(tf.keras, "Variable"), reason="tf_keras finds the variables of modules by itself")
 @pytest.mark.parametrize(
     ("held", "run_eagerly"),
-    [(lambda flow: flow, False), pytest.param(lambda flow: [flow], True, marks=pytest.mark.slow)],
+    [
+        (lambda flow: flow, False),
+        (lambda flow: {"parts": [Part(flow)]}, False),
+        pytest.param(lambda flow: [flow], True, marks=pytest.mark.slow),
+    ],
 )
 def test_a_flow_that_keras_does_not_see_says_so(held, run_eagerly, recwarn):
     class Holder(tf.keras.Model):
@@ -317,7 +328,8 @@ def test_a_flow_that_keras_does_not_see_says_so(held, run_eagerly, recwarn):
             self.inner = tf.keras.layers.Dense(2)
 
         def call(self, x):
-            flow = self.held[0] if isinstance(self.held, list) else self.held
+            flow = self.held["parts"][0].flow if isinstance(self.held, dict) else self.held
+            flow = flow[0] if isinstance(flow, list) else flow
             return (flow if isinstance(flow, tff.FlowLayer) else flow.log_prob)(self.inner(x))
 
     for wrapped in (make_small("nice", 2), tff.FlowLayer(make_small("nice", 2))):

@@ -340,6 +340,19 @@ def test_a_prime_number_of_steps_makes_equal_blocks_all_the_same():
         assert steps_at_once(kept) >= min(steps, 13)
 
 
+def test_an_optimizer_of_another_model_is_refused_and_that_of_the_same_flow_goes_on(rows):
+    first, other = make_small("nice", 2), make_small("nice", 2)
+    before = [v.numpy() for v in other.variables]
+    optimizer = tf.keras.optimizers.Adam(1e-3)
+    tff.fit(first, rows, optimizer=optimizer, **QUICK)
+    tff.fit(first, rows, optimizer=optimizer, **QUICK)
+    for train in (tff.fit, lambda flow, x, **options: tff.distill(first, flow, **options)):
+        with pytest.raises(tff.InputError, match="another model was trained with: pass a new tf.keras.optimizers.Adam"):
+            train(other, rows, optimizer=optimizer, **QUICK)
+    for variable, value in zip(other.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

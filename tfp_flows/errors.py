@@ -1,5 +1,6 @@
 """The exceptions that a caller is meant to read."""
 
+import re
 from typing import Any
 
 __all__ = ["DivergenceError", "InputError", "TrainingInterrupted"]
@@ -11,6 +12,9 @@ class InputError(ValueError):
     Its message is one sentence: the argument, or the file with row and column; the value received; what would work.
     The command line prints that sentence and exits 2. It is a `ValueError`, so callers may catch that.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(re.sub(r"\s*\n\s*", " ", message))  # what was received may take several lines to print
 
 
 class DivergenceError(FloatingPointError):

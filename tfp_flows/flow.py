@@ -104,7 +104,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         parameters = dict(locals())  # with name=None, a joint distribution may name the flow as it likes
         check_sizes(event_size=event_size, context_size=context_size)
         check_dtype(dtype)
-        _check_layers(layers, dtype)
+        _check_layers(layers, event_size, dtype)
         self.event_size, self.context_size, self.config = event_size, context_size, config
         self.columns = _titles("columns", columns, event_size)
         self.context_columns = _titles("context_columns", context_columns, context_size)
@@ -461,7 +461,7 @@ def _with_last(value: tf.Tensor, size: int, name: str) -> tf.Tensor:
     return tf.ensure_shape(value, [*value.shape[:-1], size])
 
 
-def _check_layers(layers: Any, dtype: str) -> None:
+def _check_layers(layers: Any, event_size: int, dtype: str) -> None:
     if not isinstance(layers, (list, tuple)):
         raise InputError(f"layers must be a list of bijectors; got a {type(layers).__name__}.")
     for layer in layers:
@@ -471,9 +471,15 @@ def _check_layers(layers: Any, dtype: str) -> None:
     if len(set(names)) < len(names):
         raise InputError(f"layers must have different names, as keyword arguments are sent by them; got {names}.")
     for layer in layers:
-        if layer.dtype is not None and layer.dtype != dtype:
-            other = tf.as_dtype(layer.dtype).name
-            raise InputError(f"layer {layer.name} is of {other}; the flow has dtype={dtype!r}: both must be the same.")
+        size = getattr(getattr(layer, "bijector", layer), "event_size", None)  # of tfb.Invert, what it inverts
+        if size not in (None, event_size):
+            raise InputError(f"layer {layer.name} is of {size} dimensions; the flow has event_size={event_size}.")
+        for other in [layer.dtype, *(variable.dtype for variable in layer.trainable_variables)]:
+            if other is not None and other != dtype:
+                other = tf.as_dtype(other).name
+                raise InputError(
+                    f"layer {layer.name} is of {other}; the flow has dtype={dtype!r}: both must be the same."
+                )
 
 
 def _titles(name: str, titles: Any, size: int) -> tuple[str, ...] | None:

@@ -38,10 +38,21 @@ def _callers() -> Iterator[Any]:
 
 
 def _holds(layer: Any, flow: Any) -> bool:
-    for part in vars(layer).values():
-        parts = part.values() if isinstance(part, dict) else part if isinstance(part, (list, tuple)) else [part]
-        if any(each is flow for each in parts):
+    """Whether the layer has the flow: as an attribute, in lists and dicts, or in objects from where its class is."""
+    home, seen, left = type(layer).__module__, set(), [*vars(layer).values()]
+    while left:
+        part = left.pop()
+        if part is flow:
             return True
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if isinstance(part, dict):
+            left += part.values()
+        elif isinstance(part, (list, tuple, set)):
+            left += part
+        elif type(part).__module__ == home:
+            left += vars(part).values() if hasattr(part, "__dict__") else []
     return False
 
 

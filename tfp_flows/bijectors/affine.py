@@ -50,6 +50,7 @@ class Affine(Recorded, tfp.bijectors.Bijector):
         check_dtype(dtype)
         spend(event_size**2)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
+        self.event_size = event_size
         rotation = np.eye(event_size)
         if rng is not None:
             rotation, _ = np.linalg.qr(rng.normal(size=(event_size, event_size)))

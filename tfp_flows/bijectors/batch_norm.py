@@ -54,6 +54,7 @@ class BatchNorm(Recorded, tfp.bijectors.Bijector):
         check_dtype(dtype)
         spend(event_size)
         super().__init__(forward_min_event_ndims=1, dtype=tf.as_dtype(dtype), name=name)
+        self.event_size = event_size
         zeros, ones = np.zeros(event_size, dtype), np.ones(event_size, dtype)
         self.epsilon = epsilon
         self.beta = tf.Variable(zeros, name=f"{name}/beta")

@@ -45,6 +45,15 @@ class Conditioned:
         conditioner = self._shift_and_log_scale_fn or self._bijector_fn or self.network
         return ("conditional_input",) if getattr(conditioner, "context_size", 0) else ()
 
+    @property
+    def event_size(self) -> int | None:
+        """D, where the network knows it."""
+        conditioner = self._shift_and_log_scale_fn or self._bijector_fn or self.network
+        network = getattr(conditioner, "network", conditioner)
+        if hasattr(network, "input_size") and hasattr(network, "output_size"):
+            return network.input_size + network.output_size
+        return getattr(network, "event_size", None)
+
     def _forward(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
         y, log_det = self._of_rows("forward", x, kwargs)
         self._cache.forward_attributes(x, **kwargs)["ildj"] = -log_det

@@ -36,6 +36,7 @@ class Permute(Recorded, tfp.bijectors.Permute):
 
     def __init__(self, permutation: Sequence[int], name: str = "permute") -> None:
         super().__init__(permutation=np.asarray(permutation, np.int32), axis=-1, name=name)
+        self.event_size = len(permutation)
         self._there = self._no_dependency(np.asarray(permutation, np.int32))
         self._back = self._no_dependency(np.argsort(permutation).astype(np.int32))
 

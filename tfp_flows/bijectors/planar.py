@@ -59,6 +59,7 @@ class Planar(Recorded, tfp.bijectors.Bijector):
         check_dtype(dtype)
         spend(event_size)
         super().__init__(forward_min_event_ndims=1, dtype=tf.as_dtype(dtype), name=name)
+        self.event_size = event_size
         rng = rng or np.random.default_rng()
         direction = rng.normal(0.0, 1.0, event_size)
         self.w = tf.Variable((direction / np.linalg.norm(direction)).astype(dtype), name=f"{name}/w")

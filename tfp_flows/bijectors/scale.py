@@ -38,6 +38,7 @@ class Scale(Recorded, tfp.bijectors.Bijector):
         check_dtype(dtype)
         spend(event_size)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
+        self.event_size = event_size
         self.log_scale = tf.Variable(np.zeros(event_size, dtype), name=f"{name}/log_scale")
 
     @classmethod

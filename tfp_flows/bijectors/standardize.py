@@ -44,6 +44,7 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
         check_dtype(dtype)
         spend(event_size)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
+        self.event_size = event_size
         self.loc = tf.Variable(np.zeros(event_size), trainable=False, name=f"{name}/loc")
         self.scale = tf.Variable(np.ones(event_size), trainable=False, name=f"{name}/scale")
 

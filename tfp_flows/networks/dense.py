@@ -13,8 +13,8 @@ from tfp_flows.errors import InputError
 __all__ = [
     "Dense",
     "activation_function",
-    "check_conditional_input",
-    "check_input",
+    "as_context",
+    "as_input",
     "random_generator",
 ]
 
@@ -38,17 +38,21 @@ def activation_function(name: str) -> Callable[[tf.Tensor], tf.Tensor]:
     return ACTIVATIONS[name]
 
 
-def check_conditional_input(context_size: int, conditional_input: tf.Tensor | None) -> None:
-    """Raises `InputError` unless a context of that size is there exactly where the network was built for one."""
-    size = 0 if conditional_input is None else conditional_input.shape[-1]
-    if size != context_size:
-        raise InputError(f"conditional_input must have {context_size} columns, as context_size says; got {size}.")
+def as_context(conditional_input: Any, size: int, dtype: str) -> tf.Tensor | None:
+    """A context `[..., C]`, or None; `InputError` unless it is there exactly where the network was built for one."""
+    if conditional_input is None and size:
+        raise InputError(f"conditional_input must have {size} columns, as context_size says; got none.")
+    return None if conditional_input is None else as_input(conditional_input, size, dtype, "conditional_input")
 
 
-def check_input(size: int, x: tf.Tensor) -> None:
-    """Raises `InputError` for rows that a network was not built for."""
+def as_input(x: Any, size: int, dtype: str, name: str = "x") -> tf.Tensor:
+    """Rows `[..., N]` as a tensor; `InputError` for those that a network was not built for."""
+    x = tf.convert_to_tensor(x) if tf.is_tensor(x) or hasattr(x, "dtype") else tf.convert_to_tensor(x, dtype)
+    if x.dtype != dtype:
+        raise InputError(f"{name} must be of {dtype}, as the network is; got {x.dtype.name}.")
     if x.shape.rank == 0 or x.shape[-1] not in (None, size):
-        raise InputError(f"x must have {size} columns, as the network was built for; got shape {x.shape}.")
+        raise InputError(f"{name} must have {size} columns, as the network was built for; got shape {x.shape}.")
+    return x
 
 
 def random_generator(seed: int | None) -> np.random.Generator:

@@ -12,8 +12,8 @@ from tfp_flows.errors import InputError
 from tfp_flows.networks.dense import (
     Dense,
     activation_function,
-    check_conditional_input,
-    check_input,
+    as_context,
+    as_input,
     random_generator,
 )
 from tfp_flows.networks.solver import BLOCK, Plan, block_for, solve
@@ -90,6 +90,7 @@ class MADE(Recorded, tf.Module):
         check_sizes(event_size=event_size, params=params, context_size=context_size)
         check_hidden_units(hidden_units)
         check_dtype(dtype)
+        self.dtype = dtype
         rng = random_generator(seed)
         sizes = [event_size + context_size, *hidden_units, event_size * params]
         spend(sum(n * m for n, m in itertools.pairwise(sizes)) if event_size > 1 else sum(sizes))
@@ -114,9 +115,8 @@ class MADE(Recorded, tf.Module):
 
     def __call__(self, x: tf.Tensor, conditional_input: tf.Tensor | None = None) -> tf.Tensor:
         """`x [..., D]`, `conditional_input [..., C]` -> `[..., D, params]`."""
-        check_conditional_input(self.context_size, conditional_input)
-        h = tf.convert_to_tensor(x)
-        check_input(self.event_size, h)
+        conditional_input = as_context(conditional_input, self.context_size, self.dtype)
+        h = as_input(x, self.event_size, self.dtype)
         for i, layer in enumerate(self._layers):
             h = layer(self._activation(h) if i else h)
             if self._context_layers:
@@ -149,11 +149,10 @@ class MADE(Recorded, tf.Module):
         >>> bool(tf.reduce_all(tf.abs(x - made(x)[..., 0] - 1.0) < 1e-6))
         True
         """
-        check_conditional_input(self.context_size, conditional_input)
+        conditional_input = as_context(conditional_input, self.context_size, self.dtype)
         if elementwise.params != self.params:
             raise InputError(f"the network has params={self.params}; {elementwise} takes {elementwise.params}.")
-        u = tf.convert_to_tensor(u)
-        check_input(self.event_size, u)
+        u = as_input(u, self.event_size, self.dtype, "u")
         u = tf.ensure_shape(u, [*u.shape[:-1], self.event_size])
         batch = tf.shape(u)[:-1]
         if conditional_input is not None:

@@ -9,8 +9,8 @@ from tfp_flows.checks import check_dtype, check_hidden_units, check_sizes
 from tfp_flows.networks.dense import (
     Dense,
     activation_function,
-    check_conditional_input,
-    check_input,
+    as_context,
+    as_input,
     random_generator,
 )
 from tfp_flows.recipe import Recorded, spend
@@ -70,6 +70,7 @@ class MLP(Recorded, tf.Module):
         check_sizes(input_size=input_size, output_size=output_size, params=params, context_size=context_size)
         check_hidden_units(hidden_units)
         check_dtype(dtype)
+        self.dtype = dtype
         rng = random_generator(seed)
         self.input_size, self.output_size, self.params, self.context_size = (
             input_size,
@@ -91,9 +92,8 @@ class MLP(Recorded, tf.Module):
 
     def __call__(self, x: tf.Tensor, conditional_input: tf.Tensor | None = None) -> tf.Tensor:
         """`x [..., N]`, `conditional_input [..., C]` -> `[..., M, params]`."""
-        check_conditional_input(self.context_size, conditional_input)
-        h = tf.convert_to_tensor(x)
-        check_input(self.input_size, h)
+        conditional_input = as_context(conditional_input, self.context_size, self.dtype)
+        h = as_input(x, self.input_size, self.dtype)
         for i, layer in enumerate(self._layers):
             h = layer(self._activation(h) if i else h)
             if i == 0 and self._context_layer:

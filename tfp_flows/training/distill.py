@@ -128,9 +128,6 @@ def distill(
     )
     check_number("warm_up", warm_up, 0, 1)
     contexts = _contexts(teacher, student, context)
-    start = values_of(student.variables)
-    if student.is_unstandardized:
-        student.standardize(_standard_rows(teacher, contexts, seed), context=contexts if contexts.size else None)
     steps, block = epochs * steps_per_epoch, steps_at_once(steps_per_epoch)
     model = _Distillation(student, teacher, batch_size)
     model.compile(
@@ -138,6 +135,9 @@ def distill(
         jit_compile=uses_xla(jit_compile, steps),
     )
     model.optimizer.build(model.trainable_variables)
+    start = values_of(student.variables)
+    if student.is_unstandardized:
+        student.standardize(_standard_rows(teacher, contexts, seed), context=contexts if contexts.size else None)
     power = round(warm_up * steps)
     plan = None
     if checkpoint is not None:

@@ -157,9 +157,6 @@ def fit(
         source = source._replace(validation=checked, held_out=None)
     _check_context(flow, source)
     _warn_of_columns(flow, source)
-    start = values_of(flow.variables)
-    _prepare(flow, source, start, restandardize)
-    _warn_if_sequential(flow)
     total_steps = epochs * source.steps
     xla = uses_xla(False if strategy and jit_compile is None else jit_compile, total_steps)
     # Keras' loop over steps fails on the iterators of a strategy with several devices
@@ -174,6 +171,9 @@ def fit(
             steps_per_execution=at_once,
         )
         model.optimizer.build(model.trainable_variables)  # here, as its slots must live where the variables do
+    start = values_of(flow.variables)
+    _prepare(flow, source, start, restandardize)
+    _warn_if_sequential(flow)
     tf.keras.utils.set_random_seed(seed)
     plan = None
     if checkpoint is not None:

@@ -11,6 +11,7 @@ from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.recipe import make_again, recipe_of
 from tfp_flows.training.layer import FlowLayer
+from tfp_flows.training.options import check_is_new
 
 __all__ = ["FlowModel", "TrainedFlow", "check_whole_batches"]
 
@@ -52,11 +53,13 @@ class TrainedFlow(tf.keras.Model):
         """As any Keras model's, but the loss is the model's own: options are jit_compile, run_eagerly and the like.
 
         Raises:
-          InputError: for a loss, metrics or weights of them, which would not be used.
+          InputError: for a loss, metrics or weights of them, which would not be used, and for an optimizer with
+            which another model was trained.
         """
         for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             if options.get(name):
                 raise InputError(f"{name} cannot be chosen: {self.name} minimises {self.loss_name}; leave {name} out.")
+        check_is_new(optimizer, self.trainable_variables)
         options = {"weighted_metrics": [], **options}  # without, tf_keras warns that weights do not count
         try:
             super().compile(optimizer=optimizer, **options)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfp_flows.checks import check_flags, check_positive, check_training, given
 from tfp_flows.errors import InputError
 
-__all__ = ["check_options"]
+__all__ = ["check_is_new", "check_options"]
 
 SCHEDULES = ("cosine", "constant")
 
@@ -64,6 +64,20 @@ def _check_optimizer(optimizer: Any) -> None:
     except ValueError:
         pass
     raise InputError(f"optimizer must be one of tf.keras.optimizers, or its name, as in 'adam'; got {_of(optimizer)}.")
+
+
+def check_is_new(optimizer: Any, variables: list[Any]) -> None:
+    """Raises `InputError` for an optimizer with moments of other variables: Keras' own words come from a graph.
+
+    Neither Keras has a public way to ask.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of LossScaleOptimizer
+    known = getattr(optimizer, "_trainable_variables_indices", None) or getattr(optimizer, "_index_dict", None)
+    if known and not {optimizer._var_key(variable) for variable in variables} <= set(known):
+        name = type(optimizer).__name__
+        raise InputError(
+            f"optimizer is one that another model was trained with: pass a new tf.keras.optimizers.{name}."
+        )
 
 
 def _check_folder(checkpoint: Any) -> None:
