@@ -61,8 +61,7 @@ def offsets() -> None:
 
 
 def batches(*numbers_of_rows: int) -> None:
-    """Gap on Two Moons by rows and size of batch; each fit leaves some 80 MB behind, so large ones want a process each.
-    """
+    """Gap on Two Moons by rows and size of batch. Each fit leaves some 80 MB behind: large ones want a process each."""
     sizes = (32, 64, 128, 250, 500, None)
     law = tff.datasets.two_moons(0.05)
     test = law.sample(20_000, seed=99)

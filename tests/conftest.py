@@ -26,11 +26,19 @@ SMALL = {
     "nsf": {"num_layers": 2, "hidden_units": (8, 8), "num_bins": 5},
     "naf": {"num_layers": 2, "hidden_units": (8, 8), "num_components": 3},
 }
+_ALL = {"mixing": "linear", "whiten": True, "residual": True, "octaves": 2, "act_norm": True, "hidden_units": (8, 8)}
+VARIANTS = {  # chains with options that change their layers: the word before the blank is the chain's
+    "maf varied": SMALL["maf"] | _ALL,
+    "iaf varied": SMALL["iaf"] | _ALL,
+    "nsf_coupling varied": SMALL["nsf_coupling"] | _ALL,
+    "planar varied": SMALL["planar"] | {"whiten": True},
+}
 COUPLING = ("real_nvp", "nice", "nsf_coupling")
 SIZES = {"nsf": (1, 2, 8), "naf": (1, 3)}  # of chains that are slow to compile
 CASES = [(name, d) for name in SMALL for d in SIZES.get(name, (1, 2, 3, 8)) if not (name in COUPLING and d == 1)]
 # Every law runs for every case; of chains that are much alike, and of sizes, most are left to the full run.
 QUICK = [(name, 2) for name in SMALL if name not in ("nice", "mlp")] + [("maf", 8), ("nsf_coupling", 8)]
+CASES += [(name, 3) for name in VARIANTS]
 TABLE = [pytest.param(name, d, marks=[] if (name, d) in QUICK else [pytest.mark.slow]) for name, d in CASES]
 
 
@@ -43,7 +51,7 @@ CHAINS = mostly_slow(["maf", "nsf_coupling", "planar", *sorted({*SMALL} - {"maf"
 
 
 def make_small(name: str, event_size: int, **options) -> "tff.Flow":
-    return tff.make(name, event_size=event_size, seed=0, **(SMALL[name] | options))
+    return tff.make(name.split()[0], event_size=event_size, seed=0, **((SMALL | VARIANTS)[name] | options))
 
 
 def scramble(flow: "tff.Flow", scale: float = 0.3, seed: int = 0) -> "tff.Flow":

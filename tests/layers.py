@@ -48,6 +48,7 @@ def _layers(context_size=0):
 
 # public name, and how to tell its cases apart -> what builds one, in float64, of SIZE dimensions
 CASES = {
+    "ActNorm": lambda: b.ActNorm(SIZE, dtype="float64"),
     "Affine": lambda: b.Affine(SIZE, rng=rng(0), dtype="float64"),
     "Autoregressive affine": lambda: _autoregressive(elementwise.Affine()),
     "Autoregressive shift": lambda: _autoregressive(elementwise.Shift()),
@@ -79,6 +80,7 @@ CASES = {
     "SplineCoupling unbounded": lambda: _spline(logit_bound=None),
     "SplineCoupling context": lambda: _spline(CONTEXT),
     "Standardize": lambda: b.Standardize(SIZE, dtype="float64"),
+    "Standardize whitening": lambda: b.Standardize(SIZE, whiten=True, dtype="float64"),
 }
 
 

@@ -218,8 +218,14 @@ def test_batch_norm_of_one_row_does_not_explode_at_test_time():
         (lambda: bijectors.SplineCoupling(1, networks.MLP(1, 1, params=4)), "must be 3 K - 1.*got 4"),
         (lambda: networks.MADE(3, order="sideways"), "order must be one of.*got 'sideways'"),
         (lambda: networks.MADE(3, order=[1, 1, 2]), r"permutation of 1..3; got \[1, 1, 2\]"),
-        (lambda: networks.MADE(3)(tf.ones([1, 3]), tf.ones([1, 2])), r"conditional_input must have 0 columns.*\(1, 2\)"),
-        (lambda: networks.MLP(3, 1, context_size=2)(tf.ones([1, 3])), "conditional_input must have 2 columns.*got none"),
+        (
+            lambda: networks.MADE(3)(tf.ones([1, 3]), tf.ones([1, 2])),
+            r"conditional_input must have 0 columns.*\(1, 2\)",
+        ),
+        (
+            lambda: networks.MLP(3, 1, context_size=2)(tf.ones([1, 3])),
+            "conditional_input must have 2 columns.*got none",
+        ),
         (lambda: networks.MLP(3, 1, context_size=2)(tf.ones([1, 3]), 1.0), r"must have 2 columns.*got shape \(\)"),
         (lambda: networks.MLP(3, 1)(np.ones([1, 3])), "x must be of float32, as the network is; got float64"),
         (lambda: networks.MADE(3)(tf.ones([1, 3], tf.int32)), "x must be of float32, as the network is; got int32"),

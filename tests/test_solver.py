@@ -66,8 +66,18 @@ def test_a_wide_kernel_in_stripes_is_the_masked_kernel(monkeypatch):
     assert all(np.any(g.numpy() != 0) for g in gradients)
 
 
+WAVES = {"features": tff.networks.Fourier(2)}
+RESIDUAL = {"residual": True, "hidden_units": (24, 24, 24)}
+
 CASES = {
     **{f"D = {d}": (d, {}) for d in SIZES},
+    "waves": (11, WAVES),
+    "waves in one block": (3, WAVES),
+    "waves, no hidden layer": (11, WAVES | {"hidden_units": ()}),
+    "residual": (19, RESIDUAL),
+    "residual in one block": (3, RESIDUAL),
+    "residual, context": (11, RESIDUAL | {"context_size": 2}),
+    "all at once": (19, WAVES | RESIDUAL | {"context_size": 2, "order": "random"}),
     "no hidden layer": (11, {"hidden_units": ()}),
     "one narrow layer": (11, {"hidden_units": (3,)}),
     "three layers": (19, {"hidden_units": (40, 7, 64)}),
@@ -124,7 +134,10 @@ def test_same_gradients_as_the_loop(event_size, options):
         np.testing.assert_allclose(ours, theirs, atol=1e-9)
 
 
-@pytest.mark.parametrize(("event_size", "options"), [(41, {}), (48, {"hidden_units": (96,), "context_size": 2})])
+@pytest.mark.parametrize(
+    ("event_size", "options"),
+    [(41, {}), (48, {"hidden_units": (96,), "context_size": 2}), (41, WAVES | RESIDUAL | {"hidden_units": (48, 48)})],
+)
 def test_the_same_in_stretches_of_several_blocks(event_size, options, monkeypatch):
     monkeypatch.setattr(plans, "STRETCHES", 1)
     plan = Plan([np.arange(1, event_size)], event_size, (1, 1))
@@ -155,9 +168,10 @@ def test_equal_eagerly_in_a_graph_and_under_xla(event_size):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("options", [{"hidden_units": (12,)}, WAVES | {"hidden_units": (8, 8), "residual": True}])
 @pytest.mark.parametrize("as_function", [lambda f: f, tf.function], ids=["eagerly", "in a graph"])
-def test_second_derivatives_and_jacobians(as_function):
-    made = made_of(BLOCK + 3, hidden_units=(12,))
+def test_second_derivatives_and_jacobians(as_function, options):
+    made = made_of(BLOCK + 3, **options)
     ours, theirs = pair(made)
     u, _ = inputs(BLOCK + 3, {}, batch=(2,))
     sources = [u, *made.trainable_variables]

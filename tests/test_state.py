@@ -111,9 +111,14 @@ def test_goes_to_a_process_and_comes_back():
     np.testing.assert_array_equal(scores(again), scores(flow))
 
 
+def _seeing_waves():
+    return tff.networks.MLP(1, 2, 1, residual=True, features=tff.networks.Fourier(2), seed=0)
+
+
 @pytest.mark.parametrize(
     "make",
     [
+        lambda: tff.bijectors.ActNorm(3),
         lambda: tff.bijectors.Affine(3, rng=np.random.default_rng(0)),
         lambda: tff.bijectors.Autoregressive(tff.networks.MADE(3, 14, seed=0), tff.elementwise.Spline(5, 2.0)),
         lambda: tff.bijectors.BatchNorm(3),
@@ -131,6 +136,8 @@ def test_goes_to_a_process_and_comes_back():
         lambda: tff.bijectors.Scale(3),
         lambda: tff.bijectors.SplineCoupling(1, tff.networks.MLP(1, 2, params=3 * 4 - 1, seed=0)),
         lambda: tff.bijectors.Standardize(3),
+        lambda: tff.bijectors.Standardize(3, whiten=True),
+        lambda: tff.bijectors.NICE(1, tff.networks.ShiftAndLogScale(_seeing_waves())),
     ],
 )
 def test_every_layer_can_be_copied(make):
@@ -360,7 +367,7 @@ def test_a_compressed_member_is_not_unpacked(folder):
         ({"hidden_units": [10**9]}, "more numbers than were saved"),
         ({"num_layers": 10**9}, "more numbers than were saved"),
         ({"event_size": 10**9}, "more numbers than were saved"),
-        ({"permutation": 7}, "nothing can be built from|permutation"),
+        ({"permutation": 7}, "nothing can be built from"),
         ({"seed": -1}, "seed must be"),
         ({"log_scale_bound": "wide"}, "nothing can be built from|log_scale_bound"),
     ],

@@ -347,7 +347,9 @@ def test_an_optimizer_of_another_model_is_refused_and_that_of_the_same_flow_goes
     tff.fit(first, rows, optimizer=optimizer, **QUICK)
     tff.fit(first, rows, optimizer=optimizer, **QUICK)
     for train in (tff.fit, lambda flow, x, **options: tff.distill(first, flow, **options)):
-        with pytest.raises(tff.InputError, match="another model was trained with: pass a new tf.keras.optimizers.Adam"):
+        with pytest.raises(
+            tff.InputError, match=r"another model was trained with: pass a new tf\.keras\.optimizers\.Adam"
+        ):
             train(other, rows, optimizer=optimizer, **QUICK)
     for variable, value in zip(other.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import BatchNorm, Standardize
+from tfp_flows.bijectors import ActNorm, BatchNorm, Standardize
 from tfp_flows.bijectors.rows import as_rows
 from tfp_flows.checks import check_dtype, check_shape, check_sizes
 from tfp_flows.cumulative import Cumulative
@@ -225,7 +225,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         return whole(self.bijector.forward(u, **self._split_kwargs(kwargs)[1]))
 
     def standardize(self, x: Any, weights: np.ndarray | None = None, context: Any = None) -> None:
-        """Sets every `Standardize` from the training rows `x [N, D]`, weighted by `weights [N]`.
+        """Sets every `Standardize` and `ActNorm` from the training rows `x [N, D]`, weighted by `weights [N]`.
 
         Each gets the statistics of the rows that reach it, through the layers before it; that of the context, of the
         rows of `context [N, C]`.
@@ -233,7 +233,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         if context is not None:
             context = _exact(context, self.context_columns, "context", self.context_size)
             self.standardize_context.set_statistics(context, weights)
-        self._set_statistics(Standardize, x, context, weights)
+        self._set_statistics((Standardize, ActNorm), x, context, weights)
 
     @property
     def is_unstandardized(self) -> bool:
@@ -249,7 +249,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         """
         self._set_statistics(BatchNorm, x, context)
 
-    def _set_statistics(self, kind: type, x: Any, context: Any, *weights: np.ndarray | None) -> None:
+    def _set_statistics(self, kind: type | tuple[type, ...], x: Any, context: Any, *weights: np.ndarray | None) -> None:
         """Takes the rows through the chain, and gives each layer of a kind the statistics of what reaches it."""
         last = max((i for i, layer in enumerate(self.layers) if isinstance(layer, kind)), default=-1)
         x, by_layer = self._rows(x), {}

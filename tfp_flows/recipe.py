@@ -23,6 +23,14 @@ __all__ = ["Recorded", "at_most", "make_again", "recipe_of", "spend"]
 
 _CLASSES: dict[str, type] = {}
 _MAPS = {name: getattr(elementwise, name) for name in elementwise.__all__ if name != "Elementwise"}
+
+
+def written_plainly(cls: type) -> type:
+    """Decorates a frozen dataclass of plain data that a recipe may name, as it may the elementwise maps."""
+    _MAPS[cls.__name__] = cls
+    return cls
+
+
 _PLAIN = (bool, int, float, str, type(None))
 
 

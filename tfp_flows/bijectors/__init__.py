@@ -1,5 +1,6 @@
 """The layers of flows: each a `tfb.Bijector`, usable alone."""
 
+from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.affine import Affine
 from tfp_flows.bijectors.autoregressive import Autoregressive
 from tfp_flows.bijectors.batch_norm import BatchNorm
@@ -18,6 +19,7 @@ from tfp_flows.bijectors.standardize import Standardize
 
 __all__ = [
     "NICE",
+    "ActNorm",
     "Affine",
     "Autoregressive",
     "BatchNorm",

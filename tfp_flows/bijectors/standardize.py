@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import check_dtype, check_sizes
+from tfp_flows.checks import check_dtype, check_flags, check_sizes
+from tfp_flows.covariance import shrunk_correlation
 from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["Standardize"]
@@ -21,12 +22,17 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
     forward_log_det_jacobian(u) = sum{ log(scale[i]) : i=1...D }, a constant
     ```
 
+    With `whiten`, it takes data to a covariance that is the identity: `u = W (x - loc) / scale`, with the lower
+    triangular W whose inverse is the Cholesky factor of the correlations, and `-log|det W|` in the log-det.
+    Correlations are shrunk towards zero as far as rows that are left out ask for: much where rows are few.
+
     `loc` and `scale` are variables that no optimiser trains: zero and one until `set_statistics` is called, which
     `tff.fit` does with the training rows. They are float64, and rows of float64 stay so until their mean is taken
     off: seconds since 1970 lose in float32 all that tells them apart, and afterwards nothing.
 
     Args:
       event_size: D.
+      whiten: whether correlations are taken off as well.
       dtype: of what the other layers work with.
       name: name of the layer, and prefix of its variables' names.
 
@@ -39,14 +45,20 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
     [[0.0], [1.0]]
     """
 
-    def __init__(self, event_size: int, *, dtype: str = "float32", name: str = "standardize") -> None:
+    def __init__(
+        self, event_size: int, *, whiten: bool = False, dtype: str = "float32", name: str = "standardize"
+    ) -> None:
         check_sizes(event_size=event_size)
+        check_flags(whiten=whiten)
         check_dtype(dtype)
-        spend(event_size)
+        spend(event_size**2 if whiten else event_size)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
         self.event_size = event_size
         self.loc = tf.Variable(np.zeros(event_size), trainable=False, name=f"{name}/loc")
         self.scale = tf.Variable(np.ones(event_size), trainable=False, name=f"{name}/scale")
+        self.whitening = None
+        if whiten:
+            self.whitening = tf.Variable(np.eye(event_size), trainable=False, name=f"{name}/whitening")
 
     @classmethod
     def _parameter_properties(cls, dtype: tf.DType) -> dict:
@@ -55,10 +67,12 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
     @property
     def is_untouched(self) -> bool:
         """Whether it still is the identity that it starts as."""
-        return bool((self.scale.numpy() == 1).all() and (self.loc.numpy() == 0).all())
+        whitening = np.eye(self.event_size) if self.whitening is None else self.whitening.numpy()
+        is_identity = (whitening == np.eye(self.event_size)).all()
+        return bool(is_identity and (self.scale.numpy() == 1).all() and (self.loc.numpy() == 0).all())
 
     def set_statistics(self, x: Any, weights: np.ndarray | None = None) -> None:
-        """Sets `loc` and `scale` to the mean and standard deviation of the rows `x [N, D]`, weighted by `[N]`.
+        """Sets the statistics to those of the rows `x [N, D]`, weighted by `weights [N]`.
 
         The scale of a column that is constant stays one: in a context there may be such columns.
         """
@@ -67,13 +81,20 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
         size = np.abs(x - loc).max(axis=0)
         size = np.where(size > 0, size, 1.0)  # squares of the smallest numbers would be 0, of the largest infinite
         scale = size * np.sqrt(np.average(((x - loc) / size) ** 2, axis=0, weights=weights))
+        scale = np.where(scale > 0, scale, 1.0)
         self.loc.assign(loc)
-        self.scale.assign(np.where(scale > 0, scale, 1.0))
+        self.scale.assign(scale)
+        if self.whitening is not None:
+            correlation = shrunk_correlation((x - loc) / scale, weights)
+            self.whitening.assign(np.linalg.inv(np.linalg.cholesky(correlation)))
 
     def standardized(self, x: tf.Tensor) -> tf.Tensor:
         """`inverse(x)` of rows of any type, float64 ones included: a `tfb.Bijector` takes those of its own type."""
         high, low, scale = self._in(x.dtype)
-        return tf.cast(((x - high) - low) / scale, self.dtype)
+        z = ((x - high) - low) / scale
+        if self.whitening is not None:
+            z = tf.tensordot(z, tf.cast(self.whitening, x.dtype), [[-1], [1]])
+        return tf.cast(z, self.dtype)
 
     def _in(self, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """loc, what rounding it leaves out, and scale: with the two parts of loc, float32 rows need no float64."""
@@ -83,13 +104,20 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
 
     def _forward(self, u: tf.Tensor) -> tf.Tensor:
         high, low, scale = self._in(u.dtype)
+        if self.whitening is not None:
+            rows = tf.transpose(tf.reshape(u, [-1, self.event_size]))
+            solved = tf.linalg.triangular_solve(tf.cast(self.whitening, u.dtype), rows, lower=True)
+            u = tf.reshape(tf.transpose(solved), tf.shape(u))
         return (scale * u + low) + high
 
     def _inverse(self, x: tf.Tensor) -> tf.Tensor:
         return self.standardized(x)
 
     def _forward_log_det_jacobian(self, u: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.reduce_sum(tf.math.log(self.scale)), self.dtype)
+        log_det = tf.reduce_sum(tf.math.log(self.scale))
+        if self.whitening is not None:
+            log_det -= tf.reduce_sum(tf.math.log(tf.linalg.diag_part(self.whitening)))
+        return tf.cast(log_det, self.dtype)
 
     @classmethod
     def _is_increasing(cls) -> bool:

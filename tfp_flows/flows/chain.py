@@ -1,4 +1,4 @@
-"""What every prebuilt chain has in common: standardised data, permutations, batch norm, its own recipe, its words."""
+"""What every prebuilt chain has in common: standardised data, mixing, batch norm, its own recipe, its words."""
 
 import functools
 import inspect
@@ -7,14 +7,15 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec
 
-import numpy as np
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import BatchNorm, Permute, RecomputingChain, ReversibleChain, Standardize
+from tfp_flows.bijectors import ActNorm, BatchNorm, RecomputingChain, ReversibleChain, Standardize
 from tfp_flows.checks import check_dtype, check_flags, check_hidden_units, check_sizes
 from tfp_flows.elementwise.spline import MOST_BINS
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.flows.mixing import mixing_of
+from tfp_flows.networks import Fourier
 from tfp_flows.networks.dense import random_generator
 from tfp_flows.recipe import spend
 
@@ -31,9 +32,18 @@ ARGUMENTS = {
     "event_size": "D, at least 1.",
     "hidden_units": "sizes of the hidden layers of each network.",
     "activation": 'of the networks: "silu", "tanh", "softplus", "gelu", "elu" or "relu".',
+    "residual": "whether each hidden layer but the first adds to the one before; hidden_units of one size.",
+    "octaves": "waves of each number that the networks see beside it, `sin` and `cos` of so many octaves: fast changes "
+    "are then learnt as easily as slow ones. An integer is that of the data's end, with fewer deeper; or a list, one "
+    "for each layer.",
     "context_size": "size of the conditional input, 0 for none.",
     "batch_norm": "whether batch normalisation follows every second layer, as in the tutorial.",
-    "permutation": 'between layers: "reverse", "random", "none", or a list of permutations of 0..D-1.',
+    "act_norm": "whether activation normalisation, as in Glow, follows every layer.",
+    "mixing": 'of the dimensions between layers: "reverse", their order; "random", permutations; "linear", a learnt '
+    'matrix as well; "none"; or a list of permutations of 0..D-1, one before each layer from the data\'s end, None for '
+    "none. Coupling layers get their halves dealt anew before every second layer.",
+    "whiten": "whether data is standardised by the whole covariance of its columns, not by their variances alone: no "
+    "flow then starts worse than the best Gaussian.",
     "num_bins": "bins of each spline, 2 to 500.",
     "interval": "B: the splines act on [-B, B] of standardised data, and leave what is outside as it is.",
     "logit_bound": "smooth bound on the absolute logits of the bins' sizes, which keeps rounding small; None for none, "
@@ -46,31 +56,40 @@ ARGUMENTS = {
     "seed": "integer that fixes the initial weights and random permutations.",
     "dtype": '"float32" or "float64".',
 }
-NETWORK = ("hidden_units", "activation", "context_size", "dtype")  # what a chain hands on to its networks
+FEWER = (0, 2, 3)  # octaves than at the data's end, layer by layer; the last for all that follow: benchmarks/octaves.py
+FLAGS = ("act_norm", "batch_norm", "recompute", "reversible", "whiten")
+NETWORK = ("hidden_units", "activation", "residual", "context_size", "dtype")  # what a chain hands on to its networks
 
 
-def prebuilt(make_layers: Callable[P, LayerMaker | tuple[LayerMaker, list[tfb.Bijector]]]) -> Callable[P, Flow]:
-    """The chain `x <- Standardize <- layer0 <- Permute <- layer1 ...`, with batch norm after every second layer.
+Prebuilt = Callable[P, LayerMaker | tuple[LayerMaker, list[tfb.Bijector]]]  # what a chain is written as
+
+
+def prebuilt(*, halves: bool = False) -> Callable[[Prebuilt], Callable[P, Flow]]:
+    """The chain `x <- Standardize <- layer0 <- mixing <- layer1 ...`, with batch norm after every second layer.
 
     It decorates a function that has the name and the arguments of the chain, and returns what makes a layer, alone or
     with a list of bijectors for the latent end. Its docstring explains the arguments that are its own, under `Args:`;
-    the others get their words from here.
+    the others get their words from here. With `halves`, its layers work on one half of a row each.
     """
-    signature = inspect.signature(make_layers)
 
-    @functools.wraps(make_layers)
-    def chain(*args: P.args, **kwargs: P.kwargs) -> Flow:
-        try:
-            given = signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{make_layers.__name__}() {error}") from None
-        given.apply_defaults()
-        layers = make_layers(**given.arguments)
-        return _build(make_layers.__name__, given.arguments, *(layers if isinstance(layers, tuple) else (layers,)))
+    def decorated(make_layers: Prebuilt) -> Callable[P, Flow]:
+        name, signature = make_layers.__name__, inspect.signature(make_layers)
 
-    chain.__signature__ = signature.replace(return_annotation=Flow)
-    chain.__doc__ = _explained(make_layers.__doc__, list(signature.parameters))
-    return chain
+        @functools.wraps(make_layers)
+        def chain(*args: P.args, **kwargs: P.kwargs) -> Flow:
+            try:
+                given = signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"{name}() {error}") from None
+            given.apply_defaults()
+            layers = make_layers(**given.arguments)
+            return _build(name, given.arguments, halves, *(layers if isinstance(layers, tuple) else (layers,)))
+
+        chain.__signature__ = signature.replace(return_annotation=Flow)
+        chain.__doc__ = _explained(make_layers.__doc__, list(signature.parameters))
+        return chain
+
+    return decorated
 
 
 def _explained(doc: str | None, names: Sequence[str]) -> str | None:
@@ -88,32 +107,36 @@ def _explained(doc: str | None, names: Sequence[str]) -> str | None:
     return f"{head}Args:\n{args}\n\n{tail}\n"
 
 
-def _build(name: str, options: dict[str, Any], make_layer: LayerMaker, last: Sequence[tfb.Bijector] = ()) -> Flow:
-    """The flow of a chain with those options; with the permutations written out they become its config."""
+def _build(
+    name: str, options: dict[str, Any], halves: bool, make_layer: LayerMaker, last: Sequence[tfb.Bijector] = ()
+) -> Flow:
+    """The flow of a chain with those options; with random permutations written out they become its config."""
     event_size, num_layers, dtype = options["event_size"], options["num_layers"], options["dtype"]
     check_sizes(event_size=event_size, num_layers=num_layers, context_size=options["context_size"])
     check_dtype(dtype)
-    check_flags(**{name: options[name] for name in ("batch_norm", "recompute", "reversible") if name in options})
+    check_flags(**{option: options[option] for option in FLAGS if option in options})
     spend(event_size * num_layers)
     rng = random_generator(options["seed"])
     if "hidden_units" in options:
         check_hidden_units(options["hidden_units"])
     config = {"name": name, **options}
-    permutations = [None] * num_layers
-    if "permutation" in options:
-        permutations = _permutations(options["permutation"], event_size, num_layers - 1, rng)
-        config["permutation"] = permutations
+    mixing = mixing_of(options.get("mixing", "none"), event_size, num_layers, halves, rng)
+    if "mixing" in options and not mixing.linear:
+        config["mixing"] = mixing.orders
     if "hidden_units" in options:
         config["hidden_units"] = list(options["hidden_units"])
     network = {k: options[k] for k in NETWORK if k in options}
-    layers = [Standardize(event_size, dtype=dtype)]
+    features = [Fourier(octaves) for octaves in _octaves(options.get("octaves", 0), num_layers)]
+    layers = [Standardize(event_size, whiten=options["whiten"], dtype=dtype)]
     for i in range(num_layers):
-        made = make_layer(i, {**network, "seed": int(rng.integers(2**31)), "name": f"{name}{i}"})
+        layers += mixing.before(i, event_size, dtype)
+        own = {"seed": int(rng.integers(2**31)), "name": f"{name}{i}", "features": features[i]}
+        made = make_layer(i, network | own)
         layers += made if isinstance(made, list) else [made]
         if options.get("batch_norm") and i % 2 == 0:
             layers.append(BatchNorm(event_size, dtype=dtype, name=f"batch_norm{i}"))
-        if i < num_layers - 1 and permutations[i] is not None and event_size > 1:
-            layers.append(Permute(permutations[i], name=f"permute{i}"))
+        if options.get("act_norm"):
+            layers.append(ActNorm(event_size, dtype=dtype, name=f"act_norm{i}"))
     return Flow(
         [*layers, *last],
         event_size=event_size,
@@ -122,6 +145,16 @@ def _build(name: str, options: dict[str, Any], make_layer: LayerMaker, last: Seq
         chain=_chain_of(options),
         config=config,
     )
+
+
+def _octaves(octaves: int | Sequence[int], num_layers: int) -> list[int]:
+    """How many each layer's network sees."""
+    if isinstance(octaves, (list, tuple)):
+        if len(octaves) != num_layers:
+            raise InputError(f"octaves must list {num_layers} integers, one for each layer; got {octaves!r}.")
+        return list(octaves)
+    check_sizes(octaves=octaves)
+    return [max(0, octaves - FEWER[min(i, len(FEWER) - 1)]) for i in range(num_layers)]
 
 
 def _chain_of(options: dict[str, Any]) -> Callable[[list[tfb.Bijector]], tfb.Bijector]:
@@ -157,38 +190,3 @@ def check_no_context(name: str, context_size: int) -> None:
     check_sizes(context_size=context_size)
     if context_size:
         raise InputError(f"{name} has no network to take a context: context_size must be 0; got {context_size!r}.")
-
-
-def _permutations(
-    permutation: str | Sequence[Sequence[int]], event_size: int, count: int, rng: np.random.Generator
-) -> list[list[int] | None]:
-    """One permutation of 0..D-1 between each two layers, written out; None keeps the order."""
-    if isinstance(permutation, str):
-        makers = {
-            "reverse": lambda: list(range(event_size))[::-1],
-            "random": lambda: _shuffled(event_size, rng),
-            "none": lambda: None,
-        }
-        if permutation not in makers:
-            raise InputError(f"permutation must be reverse, random, none or a list of them; got {permutation!r}.")
-        return [makers[permutation]() for _ in range(count)]
-    if isinstance(permutation, np.ndarray):
-        permutation = permutation.tolist()
-    if not isinstance(permutation, (list, tuple)):
-        raise InputError(f"permutation must be reverse, random, none or a list of them; got {permutation!r}.")
-    if len(permutation) != count:
-        raise InputError(f"permutation must list {count} of them, one between each two layers; got {len(permutation)}.")
-    for p in permutation:
-        if p is not None and (np.asarray(p).dtype.kind not in "iu" or sorted(np.ravel(p)) != list(range(event_size))):
-            raise InputError(f"permutation must list permutations of 0..{event_size - 1}; got {p!r}.")
-    return [None if p is None else np.ravel(p).tolist() for p in permutation]
-
-
-def _shuffled(event_size: int, rng: np.random.Generator) -> list[int]:
-    """A random permutation other than the identity, which would leave one half of a coupling flow as it is."""
-    natural = list(range(event_size))
-    while event_size > 1:
-        shuffled = rng.permutation(event_size).tolist()
-        if shuffled != natural:
-            return shuffled
-    return natural

@@ -12,16 +12,20 @@ from tfp_flows.networks import MADE, ShiftAndLogScale
 __all__ = ["iaf"]
 
 
-@prebuilt
+@prebuilt()
 def iaf(
     event_size: int,
     *,
     num_layers: int = 5,
     hidden_units: Sequence[int] = (64, 64),
     activation: str = "silu",
+    residual: bool = False,
+    octaves: int | Sequence[int] = 0,
     context_size: int = 0,
     batch_norm: bool = False,
-    permutation: str | Sequence[Sequence[int]] = "reverse",
+    act_norm: bool = False,
+    mixing: str | Sequence[Sequence[int] | None] = "reverse",
+    whiten: bool = False,
     log_scale_bound: float = 5.0,
     recompute: bool = False,
     seed: int | None = None,

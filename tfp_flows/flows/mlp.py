@@ -11,12 +11,13 @@ from tfp_flows.flows.chain import LayerMaker, check_no_context, prebuilt
 __all__ = ["mlp"]
 
 
-@prebuilt
+@prebuilt()
 def mlp(
     event_size: int,
     *,
     num_layers: int = 6,
     context_size: int = 0,
+    whiten: bool = False,
     reversible: bool = False,
     seed: int | None = None,
     dtype: str = "float32",

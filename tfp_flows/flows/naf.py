@@ -12,16 +12,20 @@ from tfp_flows.networks import MADE
 __all__ = ["naf"]
 
 
-@prebuilt
+@prebuilt()
 def naf(
     event_size: int,
     *,
     num_layers: int = 3,
     hidden_units: Sequence[int] = (64, 64),
     activation: str = "silu",
+    residual: bool = False,
+    octaves: int | Sequence[int] = 0,
     context_size: int = 0,
     batch_norm: bool = False,
-    permutation: str | Sequence[Sequence[int]] = "reverse",
+    act_norm: bool = False,
+    mixing: str | Sequence[Sequence[int] | None] = "reverse",
+    whiten: bool = False,
     num_components: int = 8,
     recompute: bool = False,
     seed: int | None = None,

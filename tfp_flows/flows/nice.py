@@ -12,16 +12,20 @@ from tfp_flows.networks import MLP, ShiftAndLogScale
 __all__ = ["nice"]
 
 
-@prebuilt
+@prebuilt(halves=True)
 def nice(
     event_size: int,
     *,
     num_layers: int = 8,
     hidden_units: Sequence[int] = (64, 64),
     activation: str = "silu",
+    residual: bool = False,
+    octaves: int | Sequence[int] = 0,
     context_size: int = 0,
     batch_norm: bool = False,
-    permutation: str | Sequence[Sequence[int]] = "reverse",
+    act_norm: bool = False,
+    mixing: str | Sequence[Sequence[int] | None] = "reverse",
+    whiten: bool = False,
     reversible: bool = False,
     seed: int | None = None,
     dtype: str = "float32",
@@ -29,7 +33,7 @@ def nice(
     """NICE: additive coupling layers and one scale, so that the log-det is the same everywhere.
 
     ```
-    x[:d] = u[:d]     x[d:] = u[d:] + shift(u[:d])     d = D // 2, reversed between layers
+    x[:d] = u[:d]     x[d:] = u[d:] + shift(u[:d])     d = D // 2, other halves in each layer
     u = exp(log_scale) z                               at the latent end, z ~ N(0, I)
     ```
 

@@ -11,16 +11,20 @@ from tfp_flows.networks import MADE
 __all__ = ["nsf"]
 
 
-@prebuilt
+@prebuilt()
 def nsf(
     event_size: int,
     *,
     num_layers: int = 5,
     hidden_units: Sequence[int] = (64, 64),
     activation: str = "silu",
+    residual: bool = False,
+    octaves: int | Sequence[int] = 0,
     context_size: int = 0,
     batch_norm: bool = False,
-    permutation: str | Sequence[Sequence[int]] = "reverse",
+    act_norm: bool = False,
+    mixing: str | Sequence[Sequence[int] | None] = "reverse",
+    whiten: bool = False,
     num_bins: int = 8,
     interval: float = 3.0,
     logit_bound: float | None = 2.0,

@@ -10,16 +10,20 @@ from tfp_flows.networks import MLP
 __all__ = ["nsf_coupling"]
 
 
-@prebuilt
+@prebuilt(halves=True)
 def nsf_coupling(
     event_size: int,
     *,
     num_layers: int = 4,
     hidden_units: Sequence[int] = (64, 64),
     activation: str = "silu",
+    residual: bool = False,
+    octaves: int | Sequence[int] = 0,
     context_size: int = 0,
     batch_norm: bool = False,
-    permutation: str | Sequence[Sequence[int]] = "reverse",
+    act_norm: bool = False,
+    mixing: str | Sequence[Sequence[int] | None] = "reverse",
+    whiten: bool = False,
     num_bins: int = 64,
     interval: float = 3.0,
     logit_bound: float | None = 2.0,
@@ -30,7 +34,7 @@ def nsf_coupling(
     """Neural spline flow: coupling layers of monotone rational-quadratic splines, one pass a layer in either direction.
 
     ```
-    x[:d] = u[:d]     x[i] = spline(u[i]; network(u[:d])[i])     i > d = D // 2, reversed between layers
+    x[:d] = u[:d]     x[i] = spline(u[i]; network(u[:d])[i])     i > d = D // 2, other halves in each layer
     ```
 
     Of the chains here the most flexible for its depth: the one to try first on data in a few dimensions.

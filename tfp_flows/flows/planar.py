@@ -10,13 +10,14 @@ from tfp_flows.flows.chain import LayerMaker, check_no_context, prebuilt
 __all__ = ["planar"]
 
 
-@prebuilt
+@prebuilt()
 def planar(
     event_size: int,
     *,
     num_layers: int = 16,
     context_size: int = 0,
     batch_norm: bool = False,
+    whiten: bool = False,
     recompute: bool = False,
     seed: int | None = None,
     dtype: str = "float32",

@@ -10,16 +10,20 @@ from tfp_flows.networks import MLP, ShiftAndLogScale
 __all__ = ["real_nvp"]
 
 
-@prebuilt
+@prebuilt(halves=True)
 def real_nvp(
     event_size: int,
     *,
     num_layers: int = 8,
     hidden_units: Sequence[int] = (64, 64),
     activation: str = "silu",
+    residual: bool = False,
+    octaves: int | Sequence[int] = 0,
     context_size: int = 0,
     batch_norm: bool = False,
-    permutation: str | Sequence[Sequence[int]] = "reverse",
+    act_norm: bool = False,
+    mixing: str | Sequence[Sequence[int] | None] = "reverse",
+    whiten: bool = False,
     log_scale_bound: float = 5.0,
     reversible: bool = False,
     seed: int | None = None,
@@ -28,7 +32,7 @@ def real_nvp(
     """RealNVP: affine coupling layers, one pass a layer in either direction.
 
     ```
-    x[:d] = u[:d]     x[d:] = shift(u[:d]) + exp(log_scale(u[:d])) u[d:]     d = D // 2, reversed between layers
+    x[:d] = u[:d]     x[d:] = shift(u[:d]) + exp(log_scale(u[:d])) u[d:]     d = D // 2, other halves in each layer
     ```
 
     Args:

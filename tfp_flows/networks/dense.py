@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_choice, check_seed
+from tfp_flows.checks import check_choice, check_flags, check_seed
 from tfp_flows.errors import InputError
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "activation_function",
     "as_context",
     "as_input",
+    "check_residual",
     "random_generator",
 ]
 
@@ -61,6 +62,13 @@ def random_generator(seed: int | None) -> np.random.Generator:
         seed = np.random.randint(2**31 - 1)  # noqa: NPY002
     check_seed(seed)
     return np.random.default_rng(seed)
+
+
+def check_residual(residual: bool, hidden_units: Sequence[int]) -> None:
+    """Raises `InputError` for hidden layers of several sizes, whose units cannot be added."""
+    check_flags(residual=residual)
+    if residual and len(set(hidden_units)) > 1:
+        raise InputError(f"residual=True needs hidden_units of one size; got {tuple(hidden_units)}.")
 
 
 class Dense(tf.Module):

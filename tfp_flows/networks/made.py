@@ -14,8 +14,10 @@ from tfp_flows.networks.dense import (
     activation_function,
     as_context,
     as_input,
+    check_residual,
     random_generator,
 )
+from tfp_flows.networks.features import PLAIN, Fourier, as_seen, check_features
 from tfp_flows.networks.solver import BLOCK, Plan, block_for, solve
 from tfp_flows.recipe import Recorded, spend
 
@@ -46,6 +48,9 @@ class MADE(Recorded, tf.Module):
       hidden_units: sizes of the hidden layers, any positive integers; () makes it affine.
       activation: "silu", "tanh", "softplus", "gelu", "elu" or "relu".
       context_size: C, the size of the conditional input; 0 for none.
+      residual: whether each hidden layer but the first adds to the one before: `z[l+1] = z[l] + act(z[l]) W[l] + b[l]`,
+        with `hidden_units` of one size.
+      features: what it sees of each dimension: the number alone, or its waves as well.
       order: "left-to-right", "right-to-left", "random", or the degrees themselves, a permutation of 1..D.
       seed: integer that fixes the initial weights (and the random order).
       dtype: "float32" or "float64".
@@ -81,6 +86,8 @@ class MADE(Recorded, tf.Module):
         *,
         activation: str = "silu",
         context_size: int = 0,
+        residual: bool = False,
+        features: Fourier = PLAIN,
         order: str | Sequence[int] = "left-to-right",
         seed: int | None = None,
         dtype: str = "float32",
@@ -89,19 +96,22 @@ class MADE(Recorded, tf.Module):
         super().__init__(name=name)
         check_sizes(event_size=event_size, params=params, context_size=context_size)
         check_hidden_units(hidden_units)
+        check_residual(residual, hidden_units)
+        check_features(features)
         check_dtype(dtype)
         self.dtype = dtype
         rng = random_generator(seed)
-        sizes = [event_size + context_size, *hidden_units, event_size * params]
+        sizes = [event_size * features.width + context_size, *hidden_units, event_size * params]
         spend(sum(n * m for n, m in itertools.pairwise(sizes)) if event_size > 1 else sum(sizes))
         self.event_size, self.params, self.context_size = event_size, params, context_size
         self.order = _degrees(order, event_size, rng)
-        self._activation = activation_function(activation)
+        self._activation, self._residual, self._features = activation_function(activation), bool(residual), features
         if event_size == 1 and context_size == 0:
             hidden_units = ()  # the only output depends on nothing: a bias is all there is to learn
         degrees = [self.order] + [_hidden_degrees(n, event_size, context_size) for n in hidden_units]
         self._hidden = self._no_dependency(degrees[1:])
         self._plans = self._no_dependency({})  # by the size of their blocks
+        degrees[0] = np.repeat(self.order, features.width)
         masks = [a[:, None] <= b[None, :] for a, b in itertools.pairwise(degrees)]
         masks.append(np.repeat(degrees[-1][:, None] < self.order[None, :], params, axis=1))
         self._layers, self._context_layers = [], []
@@ -117,10 +127,13 @@ class MADE(Recorded, tf.Module):
         """`x [..., D]`, `conditional_input [..., C]` -> `[..., D, params]`."""
         conditional_input = as_context(conditional_input, self.context_size, self.dtype)
         h = as_input(x, self.event_size, self.dtype)
+        h = as_seen(self._features, h)
         for i, layer in enumerate(self._layers):
-            h = layer(self._activation(h) if i else h)
+            below, h = h, layer(self._activation(h) if i else h)
             if self._context_layers:
                 h += self._context_layers[i](conditional_input)
+            if self._residual and 0 < i < len(self._layers) - 1:
+                h += below
         return tf.reshape(h, tf.concat([tf.shape(h)[:-1], [self.event_size, self.params]], 0))
 
     def solve(
@@ -168,11 +181,12 @@ class MADE(Recorded, tf.Module):
         kernels = [layer.transposed_kernel() for layer in self._layers]
         place, back = np.argsort(self.order), self.order - 1  # of each degree among the inputs, and the reverse
         outputs = (place[:, None] * self.params + np.arange(self.params)).ravel()
-        kernels[0] = _take(kernels[0], place, axis=1)
+        inputs = (place[:, None] * self._features.width + np.arange(self._features.width)).ravel()
+        kernels[0] = _take(kernels[0], inputs, axis=1)
         kernels[-1] = _take(kernels[-1], outputs)
         offsets[-1] = _take(offsets[-1], outputs)
         plan = self._plan(block_for(self.params))
-        x, y = solve(plan, kernels, offsets, self._activation, elementwise, _take(columns, place))
+        x, y = solve(plan, kernels, offsets, self._activation, self._features, elementwise, _take(columns, place))
         x = tf.transpose(_take(x, back))
         y = tf.transpose(_take(tf.reshape(y, [self.event_size, self.params, -1]), back), [2, 0, 1])
         x = tf.reshape(x, tf.concat([batch, [self.event_size]], 0))
@@ -181,7 +195,9 @@ class MADE(Recorded, tf.Module):
 
     def _plan(self, block: int) -> Plan:
         if block not in self._plans:
-            self._plans[block] = Plan(self._hidden, self.event_size, (1, self.params), block)
+            self._plans[block] = Plan(
+                self._hidden, self.event_size, (self._features.width, self.params), block, self._residual
+            )
         return self._plans[block]
 
 

@@ -11,8 +11,10 @@ from tfp_flows.networks.dense import (
     activation_function,
     as_context,
     as_input,
+    check_residual,
     random_generator,
 )
+from tfp_flows.networks.features import PLAIN, Fourier, as_seen, check_features
 from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["MLP"]
@@ -37,6 +39,8 @@ class MLP(Recorded, tf.Module):
       hidden_units: sizes of the hidden layers, any positive integers; () makes it affine.
       activation: "silu", "tanh", "softplus", "gelu", "elu" or "relu".
       context_size: C, the size of the conditional input; 0 for none.
+      residual: whether each hidden layer but the first adds to the one before, with `hidden_units` of one size.
+      features: what it sees of each input: the number alone, or its waves as well.
       seed: integer that fixes the initial weights.
       dtype: "float32" or "float64".
       name: prefix of the variables' names.
@@ -62,6 +66,8 @@ class MLP(Recorded, tf.Module):
         *,
         activation: str = "silu",
         context_size: int = 0,
+        residual: bool = False,
+        features: Fourier = PLAIN,
         seed: int | None = None,
         dtype: str = "float32",
         name: str = "mlp",
@@ -69,6 +75,8 @@ class MLP(Recorded, tf.Module):
         super().__init__(name=name)
         check_sizes(input_size=input_size, output_size=output_size, params=params, context_size=context_size)
         check_hidden_units(hidden_units)
+        check_residual(residual, hidden_units)
+        check_features(features)
         check_dtype(dtype)
         self.dtype = dtype
         rng = random_generator(seed)
@@ -78,8 +86,8 @@ class MLP(Recorded, tf.Module):
             params,
             context_size,
         )
-        self._activation = activation_function(activation)
-        sizes = [input_size, *hidden_units, output_size * params]
+        self._activation, self._residual, self._features = activation_function(activation), bool(residual), features
+        sizes = [input_size * features.width, *hidden_units, output_size * params]
         spend(context_size * sizes[1] + sum(n * m for n, m in itertools.pairwise(sizes)))
         self._layers = [
             Dense(n, m, rng, gain=1e-3 if i == len(hidden_units) else 1.0, dtype=dtype, name=f"{name}/layer{i}")
@@ -94,8 +102,11 @@ class MLP(Recorded, tf.Module):
         """`x [..., N]`, `conditional_input [..., C]` -> `[..., M, params]`."""
         conditional_input = as_context(conditional_input, self.context_size, self.dtype)
         h = as_input(x, self.input_size, self.dtype)
+        h = as_seen(self._features, h)
         for i, layer in enumerate(self._layers):
-            h = layer(self._activation(h) if i else h)
+            below, h = h, layer(self._activation(h) if i else h)
+            if self._residual and 0 < i < len(self._layers) - 1:
+                h += below
             if i == 0 and self._context_layer:
                 h += self._context_layer(conditional_input)
         return tf.reshape(h, tf.concat([tf.shape(h)[:-1], [self.output_size, self.params]], 0))

@@ -98,18 +98,24 @@ class Plan:
       event_size: D.
       widths: rows that a dimension has as input of the first layer, and as output of the last.
       block: dimensions whose steps are unrolled.
+      residual: whether each hidden level but the first carries on what the one below it has: they are of equal sizes.
     """
 
     def __init__(
-        self, degrees: Sequence[np.ndarray], event_size: int, widths: tuple[int, int], block: int = BLOCK
+        self,
+        degrees: Sequence[np.ndarray],
+        event_size: int,
+        widths: tuple[int, int],
+        block: int = BLOCK,
+        residual: bool = False,
     ) -> None:
-        self.degrees, self.event_size, self.widths = list(degrees), event_size, widths
+        self.degrees, self.event_size, self.widths, self.residual = list(degrees), event_size, widths, residual
         self.block = min(block, event_size)
         self.count = -(-event_size // self.block)
         self.in_stretch = math.ceil(self.count / max(STRETCHES, math.sqrt(self.count)))
         self.stretches = -(-self.count // self.in_stretch)
         hidden = tuple(tuple(degree.tolist()) for degree in self.degrees)
-        self._key = (event_size, widths, self.block, self.in_stretch, hidden)
+        self._key = (event_size, widths, self.block, self.in_stretch, hidden, residual)
         inputs, outputs = (self._of_dimensions(width) for width in widths)
         self.levels = [inputs, *(self._of_units(degree) for degree in self.degrees), outputs]
 
@@ -136,7 +142,7 @@ class Plan:
     def reverse(self) -> "Plan":
         """The plan of the transposed network, which is known from the last dimension on."""
         degrees = [self.event_size - degree[::-1] for degree in reversed(self.degrees)]
-        return Plan(degrees, self.event_size, self.widths[::-1], self.block)
+        return Plan(degrees, self.event_size, self.widths[::-1], self.block, self.residual)
 
 
 def _windows(within: np.ndarray) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tfp_flows.elementwise import Elementwise
+from tfp_flows.networks.features import Fourier
 from tfp_flows.networks.solver.plan import Plan
 from tfp_flows.networks.solver.sweep import sweep
 
@@ -17,10 +18,11 @@ def solve(
     kernels: Sequence[tf.Tensor],
     offsets: Sequence[tf.Tensor],
     activation: Callable[[tf.Tensor], tf.Tensor],
+    features: Fourier,
     elementwise: Elementwise,
     u: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Solves `x[i] = elementwise.forward(y[i], u[i])`, `y = network(x)`, where `y[i]` depends on the `x[<i]` only.
+    """Solves `x[i] = elementwise.forward(y[i], u[i])`, `y = network(features(x))`, where `y[i]` depends on the `x[<i]`.
 
     The gradient is exact: by the inverse-function theorem it solves the transposed network, which is autoregressive
     from the last dimension on, so it costs about as much as the solution itself.
@@ -31,6 +33,7 @@ def solve(
         for each dimension.
       offsets: `[N[l+1], 1]` or `[N[l+1], B]`, added to what the kernels give.
       activation: between layers.
+      features: what the first layer sees of a dimension.
       elementwise: the map; equal ones share what is traced.
       u: `[D, B]`, sorted by degree.
 
@@ -38,15 +41,16 @@ def solve(
       `x [D, B]` and `y [D * params, B]`.
     """
     if plan.count == 1:  # no loop: TensorFlow's own gradient is the cheaper one
-        return _run(plan, activation, elementwise, u, kernels, offsets)
-    run = _function(plan, activation, elementwise)
+        return _run(plan, activation, features, elementwise, u, kernels, offsets)
+    run = _function(plan, activation, features, elementwise)
     depth, solved = len(kernels), []
 
     @tf.custom_gradient
     def differentiable(u: tf.Tensor, *weights: tf.Tensor) -> tuple:
         def gradient(dx: tf.Tensor, dy: tf.Tensor) -> list[tf.Tensor]:
             # From the solution that is differentiable itself, so that the gradient is, too.
-            return _gradient(plan, weights[:depth], weights[depth:], activation, elementwise, u, *solved, dx, dy)
+            network = plan, weights[:depth], weights[depth:], activation, features
+            return _gradient(*network, elementwise, u, *solved, dx, dy)
 
         still = tf.nest.map_structure(tf.stop_gradient, (u, weights[:depth], weights[depth:]))
         return run(*still), gradient
@@ -58,27 +62,29 @@ def solve(
 def _run(
     plan: Plan,
     activation: Callable,
+    features: Fourier,
     elementwise: Elementwise,
     u: tf.Tensor,
     kernels: Sequence[tf.Tensor],
     offsets: Sequence[tf.Tensor],
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    x, _, y = sweep(
-        plan,
-        kernels,
-        offsets,
-        unit=lambda z, _: activation(z),
-        unit_given=[],
-        element=lambda y, u: elementwise.forward(tf.transpose(y), u)[0],  # of [B, params] and [1, B]
-        given=u,
-    )
-    return x, y
+    def element(y: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+        """What the network sees of a dimension, `[width, B]`."""
+        x = elementwise.forward(tf.transpose(y), u)[0]  # of [B, params] and [1, B]
+        return x if plan.widths[0] == 1 else tf.transpose(features(x[0]))
+
+    def unit(z: tf.Tensor, _: None, below: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+        z = z if below is None else z + below
+        return activation(z), z
+
+    seen, _, y = sweep(plan, kernels, offsets, unit, [], element, given=u)
+    return seen[:: plan.widths[0]], y
 
 
 @functools.lru_cache(maxsize=32)
-def _function(plan: Plan, activation: Callable, elementwise: Elementwise) -> Callable:
+def _function(plan: Plan, activation: Callable, features: Fourier, elementwise: Elementwise) -> Callable:
     """`_run` as a `tf.function`, which equal layers share: traced once; an eager loop takes up to 20 times as long."""
-    return tf.function(functools.partial(_run, plan, activation, elementwise), reduce_retracing=True)
+    return tf.function(functools.partial(_run, plan, activation, features, elementwise), reduce_retracing=True)
 
 
 def _gradient(
@@ -86,6 +92,7 @@ def _gradient(
     kernels: Sequence[tf.Tensor],
     offsets: Sequence[tf.Tensor],
     activation: Callable,
+    features: Fourier,
     elementwise: Elementwise,
     u: tf.Tensor,
     x: tf.Tensor,
@@ -98,13 +105,13 @@ def _gradient(
     With t the total gradient of x, and `dx/dy` the slopes of the map in its parameters,
 
     ```
-    c = t dx/dy + dy                        the total gradient of y
-    t = dx + (gradient of the network)(c)
+    c = t dx/dy + dy                                                    the total gradient of y
+    t = dx + sum{ slope of each feature * (gradient of the network)(c) }
     ```
 
     which the transposed network solves from the last dimension on: dimensions and units in reverse, `y` as its inputs.
     """
-    params, size = plan.widths[1], plan.event_size
+    (width, params), size = plan.widths, plan.event_size
     dx, dy = tf.convert_to_tensor(dx), tf.convert_to_tensor(dy)  # TensorFlow may hand over slices
     by_dimension = functools.partial(tf.reshape, shape=[size, params, -1])
     with tf.GradientTape() as tape:
@@ -113,21 +120,32 @@ def _gradient(
         values, _ = elementwise.forward(raw, u)
     du, slopes_y = tape.gradient(values, [u, raw], unconnected_gradients="zero")
     slopes_y = tf.transpose(slopes_y, [0, 2, 1])
-    hidden, slopes = _hidden_and_slopes(kernels, offsets, activation, x)
-    # What the sweep is given of each dimension: [1 + 2 params, B], reversed
-    given = tf.concat([dx[:, None], slopes_y, by_dimension(dy)], axis=1)[::-1]
+    seen = x if width == 1 else tf.reshape(tf.transpose(features(x), [0, 2, 1]), [size * width, -1])
+    slopes_seen = [] if width == 1 else [tf.transpose(features.slopes(x), [0, 2, 1])]
+    hidden, slopes = _hidden_and_slopes(plan, kernels, offsets, activation, seen)
+    # What the sweep is given of each dimension: [1 + 2 params, and width if it is not 1, B], reversed
+    given = tf.concat([dx[:, None], slopes_y, by_dimension(dy), *slopes_seen], axis=1)[::-1]
 
     def total(fed_back: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
-        return (given[:1] + fed_back) * given[1 : 1 + params] + given[1 + params :]
+        if slopes_seen:
+            fed_back = tf.reduce_sum(fed_back * given[1 + 2 * params :], axis=0, keepdims=True)
+        return (given[:1] + fed_back) * given[1 : 1 + params] + given[1 + params : 1 + 2 * params]
+
+    def unit(z: tf.Tensor, slope: tf.Tensor, below: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+        delta = z * slope if below is None else z * slope + below
+        return delta, delta
 
     c, deltas, fed_back = sweep(
         plan.reverse(),
-        [_turned(kernel, params if i == 0 else 1) for i, kernel in enumerate(reversed(kernels))],
+        [
+            _turned(kernel, params if i == len(kernels) - 1 else 1, width if i == 0 else 1)
+            for i, kernel in reversed(list(enumerate(kernels)))
+        ],
         [tf.zeros([kernel.shape[1], 1], dx.dtype) for kernel in reversed(kernels)],
-        unit=lambda z, slope: z * slope,
+        unit,
         unit_given=[slope[::-1] for slope in reversed(slopes)],
         element=total,
-        given=tf.reshape(given, [size * (1 + 2 * params), -1]),
+        given=tf.reshape(given, [size * given.shape[1], -1]),
     )
     c = tf.reshape(by_dimension(c)[::-1], [size * params, -1])
     deltas = [*(delta[::-1] for delta in reversed(deltas)), c]
@@ -136,26 +154,30 @@ def _gradient(
         delta if offset.shape[1] != 1 else tf.reduce_sum(delta, axis=1, keepdims=True)
         for offset, delta in zip(offsets, deltas, strict=True)
     ]
-    return [(dx + fed_back[::-1]) * du, *d_kernels, *d_offsets]
+    fed_back = tf.reshape(fed_back, [size, width, -1])[::-1]
+    fed_back = tf.reduce_sum(fed_back * slopes_seen[0], axis=1) if slopes_seen else fed_back[:, 0]
+    return [(dx + fed_back) * du, *d_kernels, *d_offsets]
 
 
 def _hidden_and_slopes(
-    kernels: Sequence[tf.Tensor], offsets: Sequence[tf.Tensor], activation: Callable, x: tf.Tensor
+    plan: Plan, kernels: Sequence[tf.Tensor], offsets: Sequence[tf.Tensor], activation: Callable, seen: tf.Tensor
 ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-    """x and the hidden units, and the slopes of those: one pass of the network in the density's direction."""
-    hidden, slopes = [x], []
+    """What the network sees and its hidden units, and the slopes of those: one pass in the density's direction."""
+    hidden, slopes, carried = [seen], [], None
     for kernel, offset in zip(kernels[:-1], offsets[:-1], strict=True):
         with tf.GradientTape() as tape:
             z = tf.linalg.matmul(kernel, hidden[-1]) + offset
+            z = z if carried is None else z + carried
             tape.watch(z)
             h = activation(z)
         slopes.append(tape.gradient(h, z))
         hidden.append(h)
+        carried = z if plan.residual else None
     return hidden, slopes
 
 
-def _turned(kernel: tf.Tensor, params: int) -> tf.Tensor:
-    """A kernel transposed, with its rows and columns from the last to the first; `params` rows stay together."""
+def _turned(kernel: tf.Tensor, rows: int, columns: int) -> tf.Tensor:
+    """A kernel transposed, with its rows and columns from the last to the first, where so many stay together."""
     height, width = kernel.shape
-    grouped = tf.reshape(kernel, [height // params, params, width])
-    return tf.reshape(tf.transpose(grouped[::-1, :, ::-1], [2, 0, 1]), [width, height])
+    grouped = tf.reshape(kernel, [height // rows, rows, width // columns, columns])
+    return tf.reshape(tf.transpose(grouped[::-1, :, ::-1], [2, 3, 0, 1]), [width, height])

@@ -30,7 +30,7 @@ def sweep(
     plan: Plan,
     kernels: Sequence[tf.Tensor],
     offsets: Sequence[tf.Tensor],
-    unit: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    unit: Callable[[tf.Tensor, tf.Tensor | None, tf.Tensor | None], tuple[tf.Tensor, tf.Tensor]],
     unit_given: Sequence[tf.Tensor],
     element: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     given: tf.Tensor,
@@ -39,14 +39,15 @@ def sweep(
 
     ```
     h[0][i] = element(y[i], given[i])     y = kernels[L] h[L] + offsets[L]
-    h[l]    = unit(kernels[l-1] h[l-1] + offsets[l-1], unit_given[l-1])
+    h[l], carried[l] = unit(kernels[l-1] h[l-1] + offsets[l-1], unit_given[l-1], carried[l-1])
     ```
 
     Args:
       plan: of the network.
       kernels: `[N[l+1], N[l]]` from each level to the next.
       offsets: `[N[l+1], 1]` or `[N[l+1], B]`.
-      unit: of some hidden units, `[n, B]`, and their rows of `unit_given`.
+      unit: of some hidden units, `[n, B]`, and their rows of `unit_given`; and, in a residual network, what the same
+        rows of the hidden level below carry, else None. It returns their values, and what they carry.
       unit_given: `[N[l], B]` for each hidden level; empty where `unit` needs nothing.
       element: of one dimension's outputs, `[width, B]`, and its rows of `given`.
       given: `[D n, B]`, n rows for each dimension.
@@ -166,6 +167,7 @@ class _Network(NamedTuple):
         ]
         scales = [_rows_from(rows, starts[i], levels[i].size) for i, rows in enumerate(self.unit_given, start=1)]
         h, outputs = [None] * last, []  # rows of each level that are known so far
+        carried = [None] * last
         width, each = plan.widths[1], given.shape[0] // plan.block
 
         def inputs_of(i: int, low: int, high: int) -> tf.Tensor:
@@ -180,8 +182,12 @@ class _Network(NamedTuple):
             for i in range(1, last):
                 low, high = levels[i].windows[step]
                 if high > low:
-                    new = self.unit(inputs_of(i, low, high), scales[i - 1][low:high] if scales else None)
-                    h[i] = new if low == 0 else tf.concat([h[i][:low], new], 0)
+                    below = carried[i - 1][low:high] if plan.residual and i > 1 else None
+                    new = self.unit(inputs_of(i, low, high), scales[i - 1][low:high] if scales else None, below)
+                    h[i], carried[i] = (
+                        rows if low == 0 else tf.concat([known[:low], rows], 0)
+                        for known, rows in zip((h[i], carried[i]), new, strict=True)
+                    )
 
         add_units(0)
         for step in range(plan.block):
