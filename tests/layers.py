@@ -53,6 +53,7 @@ CASES = {
     "Autoregressive affine": lambda: _autoregressive(elementwise.Affine()),
     "Autoregressive shift": lambda: _autoregressive(elementwise.Shift()),
     "Autoregressive spline": lambda: _autoregressive(elementwise.Spline(5)),
+    "Autoregressive spline ends": lambda: _autoregressive(elementwise.Spline(5, 1.0, ends="free")),
     "Autoregressive spline context": lambda: _autoregressive(elementwise.Spline(5), CONTEXT),
     "Autoregressive mixture": lambda: _autoregressive(elementwise.MixtureOfLogistics(3)),
     "BatchNorm": lambda: b.BatchNorm(SIZE, dtype="float64"),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_positive, check_sizes, given
+from tfp_flows.checks import check_choice, check_positive, check_sizes, given
 from tfp_flows.errors import InputError
 
 __all__ = ["Spline"]
@@ -14,16 +14,17 @@ __all__ = ["Spline"]
 MOST_BINS = 500
 MIN_BIN = 1e-3  # smallest width and height of a bin, as a part of the interval
 MIN_SLOPE = 1e-3  # smallest slope at a knot
+ENDS = {"one": 0, "equal": 1, "free": 2}  # how many slopes at the ends are learnt
 SLOPE_BOUND = 10.0  # of what a network says of a slope, where logits are bounded
 
 
 @dataclass(frozen=True)
 class Spline:
-    """A monotone rational-quadratic spline of K bins on `[-B, B]`, and the identity outside.
+    """A monotone rational-quadratic spline of K bins on `[-B, B]`, and straight lines outside, which it meets smoothly.
 
-    K widths and K heights come from a softmax, K - 1 inner slopes from a softplus, and the slope is 1 at both ends, so
-    that it meets its tails smoothly. Zeros of a network give the identity. What the network says is bounded smoothly,
-    by `bound tanh(raw / bound)`: no bin is more than exp(2 logit_bound) times as large as another, so rounding stays
+    K widths and K heights come from a softmax, K - 1 inner slopes from a softplus. The slope at both ends, and of the
+    lines, is 1, or learnt as well. Zeros of a network give the identity. What the network says is bounded smoothly, by
+    `bound tanh(raw / bound)`: no bin is more than exp(2 logit_bound) times as large as another, so rounding stays
     small.
 
     Both directions are in closed form, and each finds the bin of a value once for value and log-slope, by sums and not
@@ -34,6 +35,7 @@ class Spline:
       bins: K, 2 to 500.
       interval: B, positive.
       logit_bound: bound on the absolute logits of widths and heights, positive; None for no bound on anything.
+      ends: the slopes at both ends: "one"; "equal", one number that is learnt, as on a circle; or "free", two.
 
     >>> import tensorflow as tf, tfp_flows as tff
     >>> spline = tff.elementwise.Spline(8)
@@ -48,24 +50,26 @@ class Spline:
     bins: int = 8
     interval: float = 3.0
     logit_bound: float | None = 2.0
+    ends: str = "one"
 
     def __post_init__(self) -> None:
         check_sizes(bins=self.bins)
         if not 2 <= self.bins <= MOST_BINS:
             raise InputError(f"bins must be from 2 to {MOST_BINS}; got {self.bins!r}.")
         check_positive(interval=self.interval, **given(logit_bound=self.logit_bound))
+        check_choice("ends", self.ends, list(ENDS))
 
     @property
     def params(self) -> int:
-        """`3 K - 1`."""
-        return 3 * self.bins - 1
+        """`3 K - 1`, and one or two more for ends that are learnt."""
+        return 3 * self.bins - 1 + ENDS[self.ends]
 
     def forward(self, raw: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """`u -> x` and the log-slope, zero in the tails."""
+        """`u -> x` and the log-slope."""
         bins = self._find(raw, u, 0)
         t = _within(_inside(bins.in_tail, u - bins.x) / bins.width)
         x = bins.y + bins.height * t * (bins.slope * t + bins.first * (1 - t)) / _denominator(bins, t)
-        return tf.where(bins.in_tail, u, x), _log_slope(bins, t)
+        return tf.where(bins.in_tail, bins.edge + (u - bins.edge) * bins.tail, x), self._log_slope(bins, t)
 
     def inverse(self, raw: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`x -> u` and the log-slope."""
@@ -80,11 +84,12 @@ class Spline:
         c = bins.slope * rise
         root = tf.sqrt(tf.maximum(b**2 + 4 * a * c, 1e-30))
         t = _within(tf.where(b < 0, root - b, 2 * c) / tf.where(b < 0, 2 * a, root + b))
-        return tf.where(bins.in_tail, x, t * bins.width + bins.x), -_log_slope(bins, t)
+        u = tf.where(bins.in_tail, bins.edge + (x - bins.edge) / bins.tail, t * bins.width + bins.x)
+        return u, -self._log_slope(bins, t)
 
     def _find(self, raw: tf.Tensor, value: tf.Tensor, side: int) -> "_Bins":
         """The bins of values, which are u, on the x axis, if `side` is 0 and x, on the y axis, if it is 1."""
-        sizes, raw_slopes = self._sizes_and_slopes(raw)
+        sizes, raw_slopes, raw_ends = self._sizes_and_slopes(raw)
         in_tail = tf.abs(value) >= self.interval
         # A running sum: XLA runs it faster as a product with ones on and above the diagonal.
         running = tf.constant(np.triu(np.ones([self.bins - 1] * 2)), sizes.dtype)
@@ -96,16 +101,41 @@ class Spline:
         x, y = tf.unstack(tf.reduce_sum(full[..., None, :] * sizes, axis=-1) - self.interval, axis=-1)
         width, height = tf.unstack(tf.reduce_sum(here[..., None, :] * sizes, axis=-1), axis=-1)
         bound = None if self.logit_bound is None else SLOPE_BOUND
-        first = _slope(tf.reduce_sum(here[..., 1:] * raw_slopes, axis=-1), bound)
-        last = _slope(tf.reduce_sum(here[..., :-1] * raw_slopes, axis=-1), bound)
-        return _Bins(in_tail, x, y, width, height, height / width, first, last)
+        first = tf.reduce_sum(here[..., 1:] * raw_slopes, axis=-1)
+        last = tf.reduce_sum(here[..., :-1] * raw_slopes, axis=-1)
+        edge, tail = tf.zeros_like(value), tf.ones_like(value)  # the identity: a line of slope 1 through 0
+        if raw_ends is not None:
+            first += here[..., 0] * raw_ends[..., 0]
+            last += here[..., -1] * raw_ends[..., -1]
+            edge = tf.sign(value) * self.interval
+            tail = _slope(tf.where(value < 0, raw_ends[..., 0], raw_ends[..., -1]), bound)
+        return _Bins(
+            in_tail, x, y, width, height, height / width, _slope(first, bound), _slope(last, bound), edge, tail
+        )
 
-    def _sizes_and_slopes(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Widths and heights `[..., 2, K]`, each adding up to 2 B, and raw slopes at the inner knots `[..., K - 1]`."""
-        sizes, slopes = tf.split(raw, [2 * self.bins, self.bins - 1], axis=-1)
+    def _sizes_and_slopes(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        """Widths and heights `[..., 2, K]`, each adding up to 2 B, and raw slopes at the inner knots `[..., K - 1]`.
+
+        Beside them the raw slopes at the ends, one for both or two, where they are learnt.
+        """
+        sizes, slopes, ends = tf.split(raw, [2 * self.bins, self.bins - 1, ENDS[self.ends]], axis=-1)
         sizes = tf.reshape(sizes, tf.concat([tf.shape(sizes)[:-1], [2, self.bins]], 0))
         parts = tf.nn.softmax(_bounded(sizes, self.logit_bound))
-        return 2.0 * self.interval * (MIN_BIN + (1.0 - MIN_BIN * self.bins) * parts), slopes
+        return (
+            2.0 * self.interval * (MIN_BIN + (1.0 - MIN_BIN * self.bins) * parts),
+            slopes,
+            ends if ENDS[self.ends] else None,
+        )
+
+    def _log_slope(self, bins: "_Bins", t: tf.Tensor) -> tf.Tensor:
+        """Log-derivative of the spline at the part t of its bin: appendix A.2; of the line, in the tails."""
+        numerator = bins.last * t**2 + 2 * bins.slope * t * (1 - t) + bins.first * (1 - t) ** 2
+        slope = 2 * tf.math.log(bins.slope) + tf.math.log(numerator) - 2 * tf.math.log(_denominator(bins, t))
+        return (
+            _inside(bins.in_tail, slope)
+            if self.ends == "one"
+            else tf.where(bins.in_tail, tf.math.log(bins.tail), slope)
+        )
 
 
 def _bounded(raw: tf.Tensor, bound: float | None) -> tf.Tensor:
@@ -123,6 +153,8 @@ class _Bins(NamedTuple):
     slope: tf.Tensor  # the mean one
     first: tf.Tensor  # slopes at both ends
     last: tf.Tensor
+    edge: tf.Tensor  # a point of the line of its tail, and the line's slope
+    tail: tf.Tensor
 
 
 def _slope(raw: tf.Tensor, bound: float | None) -> tf.Tensor:
@@ -143,10 +175,3 @@ def _within(part: tf.Tensor) -> tf.Tensor:
 def _denominator(bins: _Bins, t: tf.Tensor) -> tf.Tensor:
     both = t * (1 - t)
     return bins.slope * (1 - 2 * both) + (bins.last + bins.first) * both
-
-
-def _log_slope(bins: _Bins, t: tf.Tensor) -> tf.Tensor:
-    """Log-derivative of the spline at the part t of its bin: appendix A.2; zero in the tails."""
-    numerator = bins.last * t**2 + 2 * bins.slope * t * (1 - t) + bins.first * (1 - t) ** 2
-    slope = 2 * tf.math.log(bins.slope) + tf.math.log(numerator) - 2 * tf.math.log(_denominator(bins, t))
-    return _inside(bins.in_tail, slope)

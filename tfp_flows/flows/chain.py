@@ -48,6 +48,8 @@ ARGUMENTS = {
     "interval": "B: the splines act on [-B, B] of standardised data, and leave what is outside as it is.",
     "logit_bound": "smooth bound on the absolute logits of the bins' sizes, which keeps rounding small; None for none, "
     "as in version 0.1.",
+    "ends": 'slopes of the splines at both ends of the interval and beyond: "one"; "equal", one that is learnt; or '
+    '"free", two.',
     "log_scale_bound": "smooth bound on the absolute log-scale of each layer.",
     "recompute": "whether the gradient computes about sqrt(num_layers) segments of layers again instead of keeping "
     "them: training then takes less memory, and more time a step.",

@@ -45,8 +45,8 @@ def mixing_of(
     """What an option `mixing` means; `InputError` if it means nothing.
 
     Where layers work on halves, neighbours are often alike, and belong apart: columns are dealt into the halves like
-    cards before every second layer, and between the two the halves change places. Any two columns are in different
-    halves sooner or later.
+    cards before every second layer, and the halves change places before every other one. After 2 log2(D) layers, any
+    two columns have been in different halves.
     """
     if not isinstance(mixing, str):
         return Mixing(_checked(mixing, event_size, num_layers), False)
@@ -59,6 +59,8 @@ def mixing_of(
                 orders[i] = _shuffled(event_size, rng) if i else None
             elif i % 2 or not halves:
                 orders[i] = reverse if i else None
+            elif i:
+                orders[i] = _dealt(event_size)[::-1]
             elif event_size > 2:
                 orders[i] = _dealt(event_size)
     return Mixing(orders, mixing == "linear")

@@ -28,6 +28,7 @@ def nsf(
     num_bins: int = 8,
     interval: float = 3.0,
     logit_bound: float | None = 2.0,
+    ends: str = "one",
     recompute: bool = False,
     seed: int | None = None,
     dtype: str = "float32",
@@ -58,7 +59,7 @@ def nsf(
     Source: Durkan et al., Neural Spline Flows, arXiv:1906.04032.
     """
     check_bins(num_bins)
-    spline = Spline(num_bins, interval, logit_bound)
+    spline = Spline(num_bins, interval, logit_bound, ends)
 
     def layer(_: int, network: dict[str, Any]) -> Autoregressive:
         return Autoregressive(MADE(event_size, spline.params, **network), spline, name=network["name"])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfp_flows.bijectors import SplineCoupling
+from tfp_flows.elementwise import Spline
 from tfp_flows.flows.chain import LayerMaker, check_bins, check_coupling, prebuilt
 from tfp_flows.networks import MLP
 
@@ -27,6 +28,7 @@ def nsf_coupling(
     num_bins: int = 64,
     interval: float = 3.0,
     logit_bound: float | None = 2.0,
+    ends: str = "one",
     reversible: bool = False,
     seed: int | None = None,
     dtype: str = "float32",
@@ -59,9 +61,10 @@ def nsf_coupling(
     check_coupling("nsf_coupling", event_size)
     check_bins(num_bins)
     stays = event_size // 2
+    spline = Spline(num_bins, interval, logit_bound, ends)
 
     def layer(_: int, network: dict[str, Any]) -> SplineCoupling:
-        made = MLP(stays, event_size - stays, params=3 * num_bins - 1, **network)
-        return SplineCoupling(stays, made, interval=interval, logit_bound=logit_bound, name=network["name"])
+        made = MLP(stays, event_size - stays, params=spline.params, **network)
+        return SplineCoupling(stays, made, interval=interval, logit_bound=logit_bound, ends=ends, name=network["name"])
 
     return layer

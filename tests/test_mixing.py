@@ -1,0 +1,136 @@
+"""What comes between the layers of a chain, before them, and what their networks see."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import COUPLING, make_small
+
+import tfp_flows as tff
+from tfp_flows.covariance import shrunk_correlation
+from tfp_flows.flows.mixing import mixing_of
+
+
+def halves(event_size: int, num_layers: int) -> list[set[int]]:
+    """The columns that stay in each layer of a coupling chain."""
+    mixing = mixing_of("reverse", event_size, num_layers, True, np.random.default_rng(0))
+    columns, found = np.arange(event_size), []
+    for order in mixing.orders:
+        columns = columns if order is None else columns[order]
+        found.append(set(columns[: event_size // 2].tolist()))
+    return found
+
+
+@pytest.mark.parametrize("event_size", [2, 3, 4, 5, 6, 7, 10, 16, 30, 64, 101])
+def test_halves_are_dealt_so_that_any_two_columns_come_apart(event_size):
+    """And of two layers, each column that moves in one stays in the other; where D is odd, all but one do."""
+    stays = halves(event_size, 2 * int(np.ceil(np.log2(event_size))))
+    for a, b in zip(stays[::2], stays[1::2], strict=True):
+        assert len(a | b) == event_size - event_size % 2
+    for i, j in itertools.combinations(range(event_size), 2):
+        assert any((i in half) != (j in half) for half in stays), (i, j)
+
+
+def test_neighbours_are_apart_from_the_first_layer_on():
+    stays = halves(8, 2)
+    assert all((i in stays[0]) != (i + 1 in stays[0]) for i in range(7))
+    assert stays[1] == set(range(8)) - stays[0]
+
+
+@pytest.mark.parametrize("name", COUPLING)
+def test_two_dimensions_change_places_and_nothing_is_dealt(name):
+    flow = make_small(name, 2)
+    assert flow.config["mixing"] == [None, [1, 0], [1, 0]]
+    assert [layer.name for layer in flow.layers if "permute" in layer.name] == ["permute1", "permute2"]
+
+
+def test_a_matrix_between_layers_is_learnt():
+    flow = tff.maf(3, num_layers=3, hidden_units=(4,), mixing="linear", seed=0)
+    assert [layer.name for layer in flow.layers if "linear" in layer.name] == ["linear1", "linear2"]
+    x = np.random.default_rng(0).normal(size=(50, 3)).astype("float32")
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(flow.log_prob(x))
+    for layer in (layer for layer in flow.layers if "linear" in layer.name):
+        for gradient in tape.gradient(loss, layer.trainable_variables) if layer.name == "linear2" else ():
+            assert np.any(gradient.numpy() != 0)
+
+
+def collinear(rows: int, columns: int, seed: int = 0) -> np.ndarray:
+    """Rows of a Gaussian whose columns nearly are functions of two others."""
+    rng = np.random.default_rng(seed)
+    few = rng.normal(size=(rows, 2))
+    return few @ np.random.default_rng(1).normal(size=(2, columns)) + 0.02 * rng.normal(size=(rows, columns))
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(40, 8), (2000, 8)])
+def test_a_whitened_flow_starts_as_a_good_gaussian(rows, columns):
+    """Beside the covariance as it is, whether rows are many or few; unshrunk, few rows give one that is far off."""
+    x, fresh = collinear(rows, columns), collinear(20_000, columns, seed=2)
+    flow = tff.maf(columns, whiten=True, num_layers=2, hidden_units=(4,), seed=0, dtype="float64")
+    flow.standardize(x)
+    covariance = np.cov(x.T)
+    z = np.linalg.solve(np.linalg.cholesky(covariance), (fresh - x.mean(axis=0)).T)
+    log_det = np.linalg.slogdet(covariance)[1]
+    gaussian = -0.5 * (z**2).sum(axis=0).mean() - 0.5 * log_det - 0.5 * columns * np.log(2 * np.pi)
+    plain = tff.maf(columns, num_layers=2, hidden_units=(4,), seed=0, dtype="float64")
+    plain.standardize(x)
+    whitened = np.mean(flow.log_prob(fresh))
+    assert whitened > gaussian - 0.05 * (rows > 1000)
+    assert whitened > np.mean(plain.log_prob(fresh)) + 5
+    u = flow.layers[0].inverse(x).numpy()
+    np.testing.assert_allclose(np.cov(u.T), np.eye(columns), atol=0.2 if rows > 1000 else 0.8)
+
+
+def test_whitening_knows_weights_and_columns_that_are_constant():
+    x = np.concatenate([collinear(500, 3), np.full([500, 3], 9.0)]) * [1, 2, 3]
+    weights = np.repeat([1.0, 0.0], 500)
+    layer, other = tff.bijectors.Standardize(3, whiten=True), tff.bijectors.Standardize(3, whiten=True)
+    layer.set_statistics(x, weights)
+    other.set_statistics(x[:500])
+    np.testing.assert_allclose(layer.whitening, other.whitening, rtol=0.1)
+    correlation = shrunk_correlation(np.stack([np.zeros(50), np.linspace(-1.7, 1.7, 50)], axis=1))
+    np.testing.assert_array_equal(correlation, np.eye(2))
+
+
+def test_whitening_takes_doubles_of_far_offsets():
+    x = 1.7e9 + collinear(2000, 3)
+    flow = tff.maf(3, whiten=True, num_layers=1, hidden_units=(4,), seed=0)
+    flow.standardize(x)
+    near = tff.maf(3, whiten=True, num_layers=1, hidden_units=(4,), seed=0)
+    near.standardize(x - 1.7e9)
+    np.testing.assert_allclose(flow.log_prob(x), near.log_prob(x - 1.7e9), atol=1e-2)
+
+
+def test_activation_normalisation_starts_from_the_rows_that_reach_it():
+    rng = np.random.default_rng(0)
+    x = np.exp(rng.normal(size=(500, 2)))
+    flow = tff.maf(2, act_norm=True, num_layers=2, hidden_units=(8,), seed=0)
+    for variable in flow.layers[1].trainable_variables:
+        variable.assign_add(rng.normal(0, 0.3, variable.shape))
+    flow.standardize(x)
+    reached = flow.layers[1].inverse(flow.layers[0].inverse(x.astype("float32")))
+    u = flow.layers[2].inverse(reached).numpy()
+    np.testing.assert_allclose(u.mean(axis=0), 0.0, atol=1e-4)
+    np.testing.assert_allclose(u.std(axis=0), 1.0, atol=1e-3)
+
+
+def test_octaves_are_fewer_deeper():
+    flow = tff.nsf_coupling(2, num_layers=4, hidden_units=(4,), octaves=6, seed=0)
+    kernels = [layer.network._layers[0].kernel_shape[0] for layer in flow.layers if "nsf" in layer.name]
+    assert kernels == [1 + 2 * octaves for octaves in (6, 4, 3, 3)]
+    flow = tff.nsf_coupling(2, num_layers=2, hidden_units=(4,), octaves=[1, 0], seed=0)
+    assert [layer.network._layers[0].kernel_shape[0] for layer in flow.layers if "nsf" in layer.name] == [3, 1]
+
+
+def test_slopes_of_waves_are_their_derivatives():
+    waves, x = tff.networks.Fourier(3, interval=2.0), tf.constant([[-1.3, 0.2], [0.7, 5.0]], tf.float64)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        seen = waves(x)
+    assert seen.shape == (2, 2, waves.width)
+    for i in range(waves.width):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            one = waves(x)[..., i]
+        np.testing.assert_allclose(tape.gradient(one, x), waves.slopes(x)[..., i], atol=1e-12)
