@@ -110,7 +110,7 @@ REAL = {
 TABLES = (*REAL, "mixture")
 
 
-def table(name: str, seed: int = 0) -> Table:
+def table(name: str, seed: int = 0, *, standardise: bool = True) -> Table:
     """The table of that name: 80 % of its rows to train on, 10 % to choose an epoch by, 10 % to judge by."""
     rng = np.random.default_rng(seed)
     if name == "mixture":
@@ -123,7 +123,7 @@ def table(name: str, seed: int = 0) -> Table:
     rows = rows + step * rng.uniform(size=rows.shape)
     tenth = len(rows) // 10
     train = rows[2 * tenth :]
-    loc, scale = train.mean(axis=0), train.std(axis=0)
+    loc, scale = (train.mean(axis=0), train.std(axis=0)) if standardise else (0.0, np.ones(rows.shape[1]))
     parts = [(part - loc) / scale for part in (train, rows[:tenth], rows[tenth : 2 * tenth])]
     floor = law.log_prob(rows[tenth : 2 * tenth]).mean() + np.log(scale).sum() if name == "mixture" else np.nan
     return Table(*parts, floor)

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import ActNorm, BatchNorm, RecomputingChain, ReversibleChain, Standardize
-from tfp_flows.checks import check_dtype, check_flags, check_hidden_units, check_sizes
+from tfp_flows.checks import check_dtype, check_flags, check_hidden_units, check_sizes, given
 from tfp_flows.elementwise.spline import MOST_BINS
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
@@ -43,7 +43,7 @@ ARGUMENTS = {
     'matrix as well; "none"; or a list of permutations of 0..D-1, one before each layer from the data\'s end, None for '
     "none. Coupling layers get their halves dealt anew before every second layer.",
     "whiten": "whether data is standardised by the whole covariance of its columns, not by their variances alone: no "
-    "flow then starts worse than the best Gaussian.",
+    "flow then starts worse than the best Gaussian. None does so for 3 to 100 columns.",
     "num_bins": "bins of each spline, 2 to 500.",
     "interval": "B: the splines act on [-B, B] of standardised data, and leave what is outside as it is.",
     "logit_bound": "smooth bound on the absolute logits of the bins' sizes, which keeps rounding small; None for none, "
@@ -59,7 +59,10 @@ ARGUMENTS = {
     "dtype": '"float32" or "float64".',
 }
 FEWER = (0, 2, 3)  # octaves than at the data's end, layer by layer; the last for all that follow: benchmarks/octaves.py
-FLAGS = ("act_norm", "batch_norm", "recompute", "reversible", "whiten")
+WHITENED = range(
+    3, 101
+)  # two columns are soon untangled, and of very many the matrix costs time: benchmarks/quality.py
+FLAGS = ("act_norm", "batch_norm", "recompute", "reversible")
 NETWORK = ("hidden_units", "activation", "residual", "context_size", "dtype")  # what a chain hands on to its networks
 
 
@@ -80,12 +83,12 @@ def prebuilt(*, halves: bool = False) -> Callable[[Prebuilt], Callable[P, Flow]]
         @functools.wraps(make_layers)
         def chain(*args: P.args, **kwargs: P.kwargs) -> Flow:
             try:
-                given = signature.bind(*args, **kwargs)
+                bound = signature.bind(*args, **kwargs)
             except TypeError as error:
                 raise TypeError(f"{name}() {error}") from None
-            given.apply_defaults()
-            layers = make_layers(**given.arguments)
-            return _build(name, given.arguments, halves, *(layers if isinstance(layers, tuple) else (layers,)))
+            bound.apply_defaults()
+            layers = make_layers(**bound.arguments)
+            return _build(name, bound.arguments, halves, *(layers if isinstance(layers, tuple) else (layers,)))
 
         chain.__signature__ = signature.replace(return_annotation=Flow)
         chain.__doc__ = _explained(make_layers.__doc__, list(signature.parameters))
@@ -116,7 +119,7 @@ def _build(
     event_size, num_layers, dtype = options["event_size"], options["num_layers"], options["dtype"]
     check_sizes(event_size=event_size, num_layers=num_layers, context_size=options["context_size"])
     check_dtype(dtype)
-    check_flags(**{option: options[option] for option in FLAGS if option in options})
+    check_flags(**{option: options[option] for option in FLAGS if option in options}, **given(whiten=options["whiten"]))
     spend(event_size * num_layers)
     rng = random_generator(options["seed"])
     if "hidden_units" in options:
@@ -129,7 +132,8 @@ def _build(
         config["hidden_units"] = list(options["hidden_units"])
     network = {k: options[k] for k in NETWORK if k in options}
     features = [Fourier(octaves) for octaves in _octaves(options.get("octaves", 0), num_layers)]
-    layers = [Standardize(event_size, whiten=options["whiten"], dtype=dtype)]
+    whiten = options["whiten"] if options["whiten"] is not None else event_size in WHITENED
+    layers = [Standardize(event_size, whiten=whiten, dtype=dtype)]
     for i in range(num_layers):
         layers += mixing.before(i, event_size, dtype)
         own = {"seed": int(rng.integers(2**31)), "name": f"{name}{i}", "features": features[i]}

@@ -25,7 +25,7 @@ def iaf(
     batch_norm: bool = False,
     act_norm: bool = False,
     mixing: str | Sequence[Sequence[int] | None] = "reverse",
-    whiten: bool = False,
+    whiten: bool | None = None,
     log_scale_bound: float = 5.0,
     recompute: bool = False,
     seed: int | None = None,

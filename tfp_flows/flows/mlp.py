@@ -17,7 +17,7 @@ def mlp(
     *,
     num_layers: int = 6,
     context_size: int = 0,
-    whiten: bool = False,
+    whiten: bool | None = None,
     reversible: bool = False,
     seed: int | None = None,
     dtype: str = "float32",

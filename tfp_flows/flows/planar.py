@@ -17,7 +17,7 @@ def planar(
     num_layers: int = 16,
     context_size: int = 0,
     batch_norm: bool = False,
-    whiten: bool = False,
+    whiten: bool | None = None,
     recompute: bool = False,
     seed: int | None = None,
     dtype: str = "float32",
