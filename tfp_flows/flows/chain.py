@@ -15,10 +15,11 @@ from tfp_flows.checks import check_dtype, check_flags, check_hidden_units, check
 from tfp_flows.elementwise.spline import MOST_BINS
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.networks.context import ContextNetwork
 from tfp_flows.networks.dense import random_generator
 from tfp_flows.recipe import spend
 
-__all__ = ["LayerMaker", "check_bins", "check_coupling", "check_no_context", "prebuilt"]
+__all__ = ["LayerMaker", "check_bins", "check_no_context", "prebuilt"]
 
 tfb = tfp.bijectors
 P = ParamSpec("P")
@@ -32,6 +33,10 @@ ARGUMENTS = {
     "hidden_units": "sizes of the hidden layers of each network.",
     "activation": 'of the networks: "silu", "tanh", "softplus", "gelu", "elu" or "relu".',
     "context_size": "size of the conditional input, 0 for none.",
+    "context_network": "network whose outputs the layers get in place of the context: a `tff.networks.MLP`, a layer or "
+    "model of Keras, a function.",
+    "base": 'law of the latents: "normal", "student_t" (heavy tails), "mixture" (several modes), or a distribution of '
+    "TFP over `[D]`, a flow too; its variables are trained.",
     "batch_norm": "whether batch normalisation follows every second layer, as in the tutorial.",
     "permutation": 'between layers: "reverse", "random", "none", or a list of permutations of 0..D-1.',
     "num_bins": "bins of each spline, 2 to 500.",
@@ -106,6 +111,10 @@ def _build(name: str, options: dict[str, Any], make_layer: LayerMaker, last: Seq
     if "hidden_units" in options:
         config["hidden_units"] = list(options["hidden_units"])
     network = {k: options[k] for k in NETWORK if k in options}
+    special = {"base": options["base"]} if not isinstance(options["base"], str) or options["base"] != "normal" else {}
+    if options.get("context_network") is not None:
+        special["context_network"] = options["context_network"]
+        network["context_size"] = ContextNetwork(options["context_network"], options["context_size"], dtype).output_size
     layers = [Standardize(event_size, dtype=dtype)]
     for i in range(num_layers):
         made = make_layer(i, {**network, "seed": int(rng.integers(2**31)), "name": f"{name}{i}"})
@@ -121,6 +130,7 @@ def _build(name: str, options: dict[str, Any], make_layer: LayerMaker, last: Seq
         dtype=dtype,
         chain=_chain_of(options),
         config=config,
+        **special,
     )
 
 
@@ -133,16 +143,6 @@ def _chain_of(options: dict[str, Any]) -> Callable[[list[tfb.Bijector]], tfb.Bij
     if options.get("reversible"):
         return ReversibleChain
     return RecomputingChain if options.get("recompute") else tfb.Chain
-
-
-def check_coupling(name: str, event_size: int) -> None:
-    """Raises `InputError` where there is no second half to transform."""
-    check_sizes(event_size=event_size)
-    if event_size == 1:
-        raise InputError(
-            f"{name} needs event_size of at least 2, as one half of a row conditions the other; got 1: "
-            "use mlp or planar for one dimension."
-        )
 
 
 def check_bins(num_bins: int) -> None:

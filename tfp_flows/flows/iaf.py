@@ -1,6 +1,6 @@
 """Inverse autoregressive flow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow_probability as tfp
@@ -20,6 +20,8 @@ def iaf(
     hidden_units: Sequence[int] = (64, 64),
     activation: str = "silu",
     context_size: int = 0,
+    context_network: Callable | None = None,
+    base: str | tfp.distributions.Distribution = "normal",
     batch_norm: bool = False,
     permutation: str | Sequence[Sequence[int]] = "reverse",
     log_scale_bound: float = 5.0,

@@ -1,7 +1,9 @@
 """Masked autoregressive flow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
 from tfp_flows.flows.chain import LayerMaker, prebuilt
@@ -18,6 +20,8 @@ def maf(
     hidden_units: Sequence[int] = (64, 64),
     activation: str = "silu",
     context_size: int = 0,
+    context_network: Callable | None = None,
+    base: str | tfp.distributions.Distribution = "normal",
     batch_norm: bool = False,
     permutation: str | Sequence[Sequence[int]] = "reverse",
     log_scale_bound: float = 5.0,

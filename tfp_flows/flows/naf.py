@@ -1,7 +1,9 @@
 """Neural autoregressive flow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Autoregressive
 from tfp_flows.checks import check_sizes
@@ -20,6 +22,8 @@ def naf(
     hidden_units: Sequence[int] = (64, 64),
     activation: str = "silu",
     context_size: int = 0,
+    context_network: Callable | None = None,
+    base: str | tfp.distributions.Distribution = "normal",
     batch_norm: bool = False,
     permutation: str | Sequence[Sequence[int]] = "reverse",
     num_components: int = 8,

@@ -1,10 +1,12 @@
 """Neural spline flow with coupling layers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import tensorflow_probability as tfp
+
 from tfp_flows.bijectors import SplineCoupling
-from tfp_flows.flows.chain import LayerMaker, check_bins, check_coupling, prebuilt
+from tfp_flows.flows.chain import LayerMaker, check_bins, prebuilt
 from tfp_flows.networks import MLP
 
 __all__ = ["nsf_coupling"]
@@ -18,6 +20,8 @@ def nsf_coupling(
     hidden_units: Sequence[int] = (64, 64),
     activation: str = "silu",
     context_size: int = 0,
+    context_network: Callable | None = None,
+    base: str | tfp.distributions.Distribution = "normal",
     batch_norm: bool = False,
     permutation: str | Sequence[Sequence[int]] = "reverse",
     num_bins: int = 64,
@@ -33,10 +37,10 @@ def nsf_coupling(
     x[:d] = u[:d]     x[i] = spline(u[i]; network(u[:d])[i])     i > d = D // 2, reversed between layers
     ```
 
-    Of the chains here the most flexible for its depth: the one to try first on data in a few dimensions.
+    Of the chains here the most flexible for its depth: the one to try first on data in a few dimensions. One dimension
+    is a spline of the context, or of nothing.
 
     Args:
-      event_size: D, at least 2.
       num_layers: coupling layers.
 
     Raises:
@@ -52,7 +56,6 @@ def nsf_coupling(
 
     Source: Durkan et al., Neural Spline Flows, arXiv:1906.04032.
     """
-    check_coupling("nsf_coupling", event_size)
     check_bins(num_bins)
     stays = event_size // 2
 

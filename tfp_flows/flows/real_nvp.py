@@ -1,10 +1,12 @@
 """Real-valued non-volume preserving flow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import tensorflow_probability as tfp
+
 from tfp_flows.bijectors import RealNVP
-from tfp_flows.flows.chain import LayerMaker, check_coupling, prebuilt
+from tfp_flows.flows.chain import LayerMaker, prebuilt
 from tfp_flows.networks import MLP, ShiftAndLogScale
 
 __all__ = ["real_nvp"]
@@ -18,6 +20,8 @@ def real_nvp(
     hidden_units: Sequence[int] = (64, 64),
     activation: str = "silu",
     context_size: int = 0,
+    context_network: Callable | None = None,
+    base: str | tfp.distributions.Distribution = "normal",
     batch_norm: bool = False,
     permutation: str | Sequence[Sequence[int]] = "reverse",
     log_scale_bound: float = 5.0,
@@ -31,8 +35,9 @@ def real_nvp(
     x[:d] = u[:d]     x[d:] = shift(u[:d]) + exp(log_scale(u[:d])) u[d:]     d = D // 2, reversed between layers
     ```
 
+    One dimension is an affine map of the context, or of nothing.
+
     Args:
-      event_size: D, at least 2.
       num_layers: coupling layers.
 
     Raises:
@@ -48,7 +53,6 @@ def real_nvp(
 
     Source: Dinh et al., Density estimation using Real NVP, arXiv:1605.08803.
     """
-    check_coupling("real_nvp", event_size)
     stays = event_size // 2
 
     def layer(_: int, network: dict[str, Any]) -> RealNVP:

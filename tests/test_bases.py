@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.gaussian import Gaussian
+from tfp_flows.bases import Gaussian
 
 
 @pytest.mark.parametrize("shape", [(), 5, (2, 3)])
