@@ -99,19 +99,26 @@ class Recorded:
 
 
 class Carried:
-    """A network of the user's in what is taken apart: no recipe can hold it, but a copy or a pickle may."""
+    """A context network of the user's in what is taken apart: no recipe can hold it, but a copy or a pickle may."""
 
     def __init__(self, network: Any) -> None:
         self.network = network
 
     def __reduce__(self) -> tuple:
-        try:
+        with self._refused("pickled"):
             return _unpickled, (pickle.dumps(self.network),)
-        except Exception as error:  # pickle.PicklingError, TypeError, AttributeError, whatever the network raises
-            raise InputError(f"the network {self.network!r} cannot be pickled: {error}.") from error
 
     def __deepcopy__(self, memo: dict) -> "Carried":
-        return Carried(copy.deepcopy(self.network, memo))
+        with self._refused("copied"):
+            return Carried(copy.deepcopy(self.network, memo))
+
+    @contextlib.contextmanager
+    def _refused(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # whatever a network of the user's raises
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise InputError(f"the context_network {self.network!r} cannot be {what}: {reason}.") from error
 
 
 def _unpickled(data: bytes) -> Carried:
@@ -138,7 +145,7 @@ def recipe_of(made: Any, carried: list[Carried] | None = None) -> dict:
     """The recipe of a `Recorded` object, in types that JSON has.
 
     An object that occurs twice is written once: a network that two layers share is shared again. With a list `carried`,
-    networks that cannot be written down are put there, and the recipe has their places.
+    context networks that cannot be written down are put there, and the recipe has their places.
 
     Raises:
       InputError: if an argument is nothing that can be written down, such as a function.

@@ -38,8 +38,21 @@ def as_base(base: Any, event_size: int, context_size: int, dtype: str) -> tfp.di
     if base.dtype != dtype:
         raise InputError(f"base must be of {dtype}, as the flow is; got {base.name} of {base.dtype.name}.")
     if getattr(base, "context_size", 0) not in (0, context_size):
+        fits = f"0 or {context_size}" if context_size else "0"
         raise InputError(
-            f"base must have context_size=0 or {context_size}, as the flow has; got {base.name} with "
-            f"context_size={base.context_size}."
+            f"base must have context_size={fits}, as the flow on it has; {base.name} has {base.context_size}."
         )
+    if not hasattr(base, "context_size") and _is_discrete(base):  # a flow has a density
+        raise InputError(f"base must have a density; got {base.name}, a law of whole numbers.")
     return base
+
+
+def _is_discrete(base: tfp.distributions.Distribution) -> bool:
+    """Whether all that it gives are whole numbers, and not one and the same."""
+    if not tf.executing_eagerly():
+        return False
+    try:
+        x = base.sample(16, seed=tf.constant([0, 0]))
+    except NotImplementedError:
+        return False
+    return bool(tf.reduce_all(x == tf.round(x)) & tf.reduce_any(x != x[0]))

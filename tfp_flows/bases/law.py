@@ -41,10 +41,6 @@ class Law(Recorded, tfd.Distribution):
     def _law(self) -> tfd.Distribution:
         raise NotImplementedError
 
-    @classmethod
-    def _parameter_properties(cls, dtype: tf.DType, num_classes: int | None = None) -> dict:
-        return {}
-
     def _batch_shape(self) -> tf.TensorShape:
         return tf.TensorShape([])
 

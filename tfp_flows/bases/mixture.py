@@ -71,6 +71,10 @@ class Mixture(Law):
         """The components' scales `[K, D]`."""
         return tf.exp(LOG_SCALE_BOUND * tf.math.tanh(self.raw_scales / LOG_SCALE_BOUND))
 
+    @classmethod
+    def _parameter_properties(cls, dtype: tf.DType, num_classes: int | None = None) -> dict:
+        return {}
+
     def _law(self) -> tfd.Distribution:
         return tfd.MixtureSameFamily(
             tfd.Categorical(logits=self.logits),

@@ -50,6 +50,10 @@ class StudentT(Law):
         """The degrees of freedom `[D]`."""
         return 1.0 / (1.0 / MOST + (1.0 / LEAST - 1.0 / MOST) * tf.sigmoid(self.raw_df))
 
+    @classmethod
+    def _parameter_properties(cls, dtype: tf.DType, num_classes: int | None = None) -> dict:
+        return {}
+
     def _law(self) -> tfd.Distribution:
         return tfd.Independent(self._marginals(), 1)
 

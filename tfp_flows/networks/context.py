@@ -43,13 +43,20 @@ class ContextNetwork(tf.Module):
         variables = getattr(network, "variables", ())
         trainable = {id(v) for v in getattr(network, "trainable_variables", variables)}
         variables = [_variable(v, id(v) in trainable) for v in variables]
-        self._held = [] if seen_by_tf else variables
+        self._held = self._no_dependency(variables) if seen_by_tf else variables
         hidden = {v.ref() for v in tape.watched_variables()} - {v.ref() for v in self.variables}
         if hidden:
             raise InputError(
                 f"context_network reads the variable {hidden.pop().deref().name}, which it does not hold: give the "
                 "layer or tf.Module itself, and not a function around it."
             )
+
+    @property
+    def array_names(self) -> dict[Any, str]:
+        """Names for variables that Keras calls by how many of its layers there were before; ours have their own."""
+        if isinstance(self._network, MLP):
+            return {}
+        return {v.ref(): f"{i}/{v.name.rpartition('/')[2].partition(':')[0]}" for i, v in enumerate(self._held)}
 
     def _size_of(self, network: Callable, zeros: tf.Tensor) -> int:
         """E, found by calling it."""
