@@ -87,6 +87,8 @@ def test_every_variable_gets_a_gradient_and_changes_in_one_step(name, d, rng):
     tf.keras.optimizers.Adam(1e-2).apply_gradients(zip(gradients, variables, strict=True))
     for variable, gradient, value in zip(variables, gradients, before, strict=True):
         assert gradient is not None, variable.name
+        if d == 1 and "log_gamma" in variable.name:  # the scale of a normalised batch is the best one at the start
+            continue
         assert np.any(gradient.numpy() != 0), variable.name
         assert np.any(variable.numpy() != value), variable.name
 
@@ -277,7 +279,8 @@ def test_coupling_flows_of_one_dimension_are_maps_of_the_context(name, rng):
     u = flow.encode(x, context=context)
     assert np.all(u.numpy() != flow.encode(x, context=context + 1.0).numpy())
     np.testing.assert_allclose(flow.decode(fresh(u), context=context), x, atol=1e-9)
-    np.testing.assert_allclose(flow.cdf(x, context=context), tfp.distributions.Normal(0.0, 1.0).cdf(u)[:, 0], atol=1e-6)
+    normal = tfp.distributions.Normal(fresh(0.0), fresh(1.0))
+    np.testing.assert_allclose(flow.cdf(x, context=context), normal.cdf(u)[:, 0], atol=1e-9)
 
 
 def test_log_det_of_nice_is_the_same_everywhere(rng):

@@ -206,12 +206,7 @@ def _encoded(value: Any, where: str, known: _Written) -> Any:
 
 def _encoded_object(value: Any, where: str, known: _Written) -> dict:
     name = _constructor_name(type(value))
-    if (
-        name is None
-        and known.carried is not None
-        and callable(value)
-        and not isinstance(value, (type, *_OF_TFP.values()))
-    ):
+    if name is None and where.endswith(", context_network") and known.carried is not None:
         return known.carry(value)
     if name is None or (getattr(value, "parameters", {}) is None and not isinstance(value, Recorded)):
         raise InputError(

@@ -68,9 +68,6 @@ class Law(Recorded, tfd.Distribution):
     def _variance(self) -> tf.Tensor:
         return self._law().variance()
 
-    def _covariance(self) -> tf.Tensor:
-        return self._law().covariance()
-
     # Of one dimension: x [..., 1] -> [...], and back.
 
     def _check_one(self, what: str) -> None:

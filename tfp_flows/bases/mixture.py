@@ -82,6 +82,11 @@ class Mixture(Law):
             reparameterize=True,
         )
 
+    def _covariance(self) -> tf.Tensor:
+        weights, from_mean = tf.nn.softmax(self.logits), self.means - self._mean()
+        between = tf.einsum("k,ki,kj->ij", weights, from_mean, from_mean)
+        return between + tf.linalg.diag(tf.linalg.matvec(self.scales**2, weights, transpose_a=True))
+
     def _log_cdf(self, x: tf.Tensor) -> tf.Tensor:
         self._check_one("log_cdf")
         return self._log_below(x[..., 0], tf.ones([], self.dtype))
