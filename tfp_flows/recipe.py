@@ -188,7 +188,7 @@ def _encoded(value: Any, where: str, known: _Written) -> Any:
     if isinstance(value, (list, tuple)):
         return [_encoded(item, where, known) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {"dict": {key: _encoded(item, where, known) for key, item in value.items()}}
+        return {"dict": {key: _encoded(item, f"{where}, {key}", known) for key, item in value.items()}}
     if isinstance(value, type) and _constructor_name(value):
         return {"class": _constructor_name(value)}
     if isinstance(value, tf.Variable):

@@ -36,7 +36,7 @@ class ContextNetwork(tf.Module):
         seen_by_tf = isinstance(network, tf.Module)
         self._network = network if seen_by_tf else self._no_dependency(network)
         self._context_size, self._dtype = context_size, tf.as_dtype(dtype)
-        self._options = ("training",) if _takes_training(network) else ()
+        self.takes_training = _takes_training(network)
         self.kind = getattr(network, "__name__", type(network).__name__)
         with tf.GradientTape() as tape:
             self.output_size = self._size_of(network, tf.zeros([1, context_size], dtype))
@@ -76,7 +76,7 @@ class ContextNetwork(tf.Module):
         return shape[1]
 
     def _called(self, rows: tf.Tensor, training: Any) -> Any:
-        found = self._network(rows, **dict.fromkeys(self._options, training))
+        found = self._network(rows, **({"training": training} if self.takes_training else {}))
         if isinstance(self._network, MLP):
             return tf.reshape(found, [-1, found.shape[-2] * found.shape[-1]])
         return found
