@@ -70,6 +70,7 @@ def prebuilt(make_layers: Callable[P, LayerMaker | tuple[LayerMaker, list[tfb.Bi
         except TypeError as error:
             raise TypeError(f"{make_layers.__name__}() {error}") from None
         given.apply_defaults()
+        check_sizes(event_size=given.arguments["event_size"])  # chains cut it into halves
         layers = make_layers(**given.arguments)
         return _build(make_layers.__name__, given.arguments, *(layers if isinstance(layers, tuple) else (layers,)))
 
@@ -96,7 +97,7 @@ def _explained(doc: str | None, names: Sequence[str]) -> str | None:
 def _build(name: str, options: dict[str, Any], make_layer: LayerMaker, last: Sequence[tfb.Bijector] = ()) -> Flow:
     """The flow of a chain with those options; with the permutations written out they become its config."""
     event_size, num_layers, dtype = options["event_size"], options["num_layers"], options["dtype"]
-    check_sizes(event_size=event_size, num_layers=num_layers, context_size=options["context_size"])
+    check_sizes(num_layers=num_layers, context_size=options["context_size"])
     check_dtype(dtype)
     check_flags(**{name: options[name] for name in ("batch_norm", "recompute", "reversible") if name in options})
     spend(event_size * num_layers)
