@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import COUPLING, SMALL, make_small, scramble, scrambled
+from conftest import SMALL, make_small, scramble, scrambled
 
 import tfp_flows as tff
 from tfp_flows import bijectors
 
 tfb = tfp.bijectors
-NAMES = [name for name in SMALL if name not in COUPLING]
+NAMES = list(SMALL)
 
 
 def decreasing():
@@ -26,6 +26,9 @@ def decreasing():
 def flows():
     yield from (pytest.param(lambda name=name: scrambled(name, 1), id=name) for name in NAMES)
     yield pytest.param(decreasing, id="decreasing")
+    for base in ("student_t", "mixture"):
+        yield pytest.param(lambda b=base: scramble(make_small("naf", 1, dtype="float64", base=b)), id=base)
+    yield pytest.param(lambda: make_small("maf", 1, dtype="float64", base=scrambled("nsf", 1)), id="flow")
     for name, option in (("mlp", "reversible"), ("planar", "recompute")):
         yield pytest.param(
             lambda name=name, option=option: scramble(make_small(name, 1, dtype="float64", **{option: True})), id=option
@@ -91,6 +94,9 @@ def test_more_dimensions_and_layers_that_do_not_say_are_refused(what):
 
     flow = tff.Flow([Silent()], event_size=1)
     with pytest.raises(tff.InputError, match=f"^{what} needs layers that say whether they increase.*silent"):
+        getattr(flow, what)([0.5])
+    flow = tff.Flow([tfb.Scale(2.0)], event_size=1, base=tfp.distributions.Dirichlet([1.0]))
+    with pytest.raises(tff.InputError, match=f"and a base that has {what}; got a chain of scale on Dirichlet"):
         getattr(flow, what)([0.5])
 
 

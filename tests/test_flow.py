@@ -296,9 +296,15 @@ def test_a_flow_can_be_an_argument_of_a_tf_function(rng):
 def test_flows_are_not_kept_alive():
     import weakref
 
-    reference = weakref.ref(make_small("nice", 2))
-    gc.collect()
-    assert reference() is None
+    for build in (
+        lambda: make_small("nice", 2),
+        lambda: make_small("nice", 2, base="mixture"),
+        lambda: make_small("nice", 2, base=make_small("nice", 2)),
+        lambda: make_small("nice", 2, context_size=1, context_network=tf.keras.layers.Dense(2)),
+    ):
+        reference = weakref.ref(build())
+        gc.collect()
+        assert reference() is None
 
 
 def test_iaf_learns_from_its_own_samples():

@@ -87,6 +87,8 @@ def test_every_variable_gets_a_gradient_and_changes_in_one_step(name, d, rng):
     tf.keras.optimizers.Adam(1e-2).apply_gradients(zip(gradients, variables, strict=True))
     for variable, gradient, value in zip(variables, gradients, before, strict=True):
         assert gradient is not None, variable.name
+        if d == 1 and "log_gamma" in variable.name:  # the scale of a normalised batch is the best one at the start
+            continue
         assert np.any(gradient.numpy() != 0), variable.name
         assert np.any(variable.numpy() != value), variable.name
 
@@ -205,7 +207,7 @@ def test_log_prob_is_that_of_each_row_for_any_shape_and_value(name, data):
 @planes
 def test_laws_hold_for_any_options(name, data):
     """Whatever is asked for: the map is invertible, and its log-det is that of autodiff."""
-    d = data.draw(st.integers(2 if name in COUPLING else 1, 5), label="event_size")
+    d = data.draw(st.integers(1, 5), label="event_size")
     options = {"num_layers": data.draw(st.integers(1, 3), label="num_layers")}
     if "hidden_units" in SMALL[name]:
         options["hidden_units"] = data.draw(st.lists(st.integers(1, 6), max_size=3), label="hidden_units")
@@ -273,9 +275,15 @@ def test_jacobian_of_autoregressive_layers_is_exactly_triangular_after_training(
 
 
 @pytest.mark.parametrize("name", COUPLING)
-def test_coupling_flows_refuse_one_dimension(name):
-    with pytest.raises(tff.InputError, match=r"at least 2.*got 1.*mlp or planar"):
-        tff.make(name, event_size=1)
+def test_coupling_flows_of_one_dimension_are_maps_of_the_context(name, rng):
+    """The whole row moves, by what the network makes of the context; without one, by constants."""
+    flow = scramble(make_small(name, 1, context_size=2, dtype="float64"))
+    x, context = rng.normal(size=(5, 1)), rng.normal(size=(5, 2))
+    u = flow.encode(x, context=context)
+    assert np.all(u.numpy() != flow.encode(x, context=context + 1.0).numpy())
+    np.testing.assert_allclose(flow.decode(fresh(u), context=context), x, atol=1e-9)
+    normal = tfp.distributions.Normal(fresh(0.0), fresh(1.0))
+    np.testing.assert_allclose(flow.cdf(x, context=context), normal.cdf(u)[:, 0], atol=1e-9)
 
 
 def test_log_det_of_nice_is_the_same_everywhere(rng):

@@ -329,6 +329,7 @@ def test_a_spoilt_folder_is_refused(spoil, message, tmp_path):
         ("flow", ["maf"]),
         ("options", 3),
         ("options", "ab"),
+        ("options", {"base": object()}),
         ("data", None),
         ("data", np.ones([5, 2])),
         ("columns", b"x"),

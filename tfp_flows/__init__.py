@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 # Where each public name lives; __getattr__ imports it at first use. Editors and type checkers read __init__.pyi.
 _HOMES = {
-    **dict.fromkeys(("bijectors", "datasets", "elementwise", "flows", "networks", "plots"), ""),
+    **dict.fromkeys(("bases", "bijectors", "datasets", "elementwise", "flows", "networks", "plots"), ""),
     "Flow": "flow",
     **dict.fromkeys(("DivergenceError", "InputError", "TrainingInterrupted"), "errors"),
     **dict.fromkeys(("iaf", "maf", "mlp", "naf", "nice", "nsf", "nsf_coupling", "planar", "real_nvp"), "flows"),

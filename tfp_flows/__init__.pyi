@@ -1,5 +1,6 @@
 """The public names, for editors and type checkers: at run time each is imported at its first use."""
 
+from tfp_flows import bases as bases
 from tfp_flows import bijectors as bijectors
 from tfp_flows import datasets as datasets
 from tfp_flows import elementwise as elementwise

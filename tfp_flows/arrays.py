@@ -33,7 +33,8 @@ def entries_of(module: tf.Module) -> dict[str, Entry]:
     """The arrays of a module by their names, in one order.
 
     A module whose arrays go by the names of its parts has `named_parts`, a dictionary of modules. Their names come
-    first in those of their arrays, so that two parts may have networks of one name.
+    first in those of their arrays, so that two parts may have networks of one name. A part whose variables have no
+    names to rely on has `array_names`, by their references.
     """
     entries, seen = {}, set()
     for prefix, part in [*getattr(module, "named_parts", {}).items(), ("", module)]:
@@ -54,9 +55,10 @@ def _found_in(module: tf.Module) -> Iterator[tuple[str, Entry, list[tf.Variable]
         shape = layer.kernel_shape
         yield layer.kernel_name, Entry(tuple(shape), _numpy_type(layer.kernels[0]), layer), layer.kernels
     laid_out = {v.ref() for layer in kernels for v in layer.kernels}
+    names = getattr(module, "array_names", {})
     for v in module.variables:
         if v.ref() not in laid_out:
-            yield v.name.removesuffix(":0"), Entry(tuple(v.shape), _numpy_type(v), v), [v]
+            yield names.get(v.ref(), v.name.removesuffix(":0")), Entry(tuple(v.shape), _numpy_type(v), v), [v]
 
 
 def _numpy_type(variable: tf.Variable) -> np.dtype:

@@ -27,12 +27,18 @@ __all__ = [
 ]
 
 MOST = 2**31 - 1  # TensorFlow's sizes are of 32 bits
+MAY_BE_ZERO = ("context_size", "input_size", "num_masked", "octaves")  # of one dimension, nothing else is there
+    "context_size",
+    "input_size",
+    "num_masked",
+    "octaves",
+)  # nothing else has to be there for a layer of one dimension
 
 
 def check_sizes(**sizes: int) -> None:
-    """Raises `InputError` unless every argument is a positive integer, or zero for those that may be none."""
+    """Raises `InputError` unless every argument is a positive integer, or zero for those that may be."""
     for name, size in sizes.items():
-        least = 0 if name in ("context_size", "octaves") else 1
+        least = 0 if name in MAY_BE_ZERO else 1
         if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < least:
             raise InputError(f"{name} must be an integer of at least {least}; got {size!r}.")
         if size > MOST:

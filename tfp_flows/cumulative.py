@@ -14,14 +14,14 @@ class Cumulative:
     """What a `Flow` of one dimension has besides: a chain of layers that increase or decrease maps quantiles.
 
     ```
-    cdf(x) = Phi(f^-1(x))                 where the chain f increases, 1 - Phi(f^-1(x)) where it decreases
-    quantile(p) = f(Phi^-1(p))            or f(Phi^-1(1 - p))
+    cdf(x) = F(f^-1(x))                 where the chain f increases, 1 - F(f^-1(x)) where it decreases
+    quantile(p) = f(F^-1(p))            or f(F^-1(1 - p))                   F the cdf of the base
     ```
 
     Shapes: `x [..., 1]`, `context [..., C] -> [...]`; `p [...] -> [..., 1]`; leading dimensions broadcast.
 
     Raises:
-      InputError: for more dimensions than one, or a layer that does not say whether it increases.
+      InputError: for more dimensions than one, a layer that does not say whether it increases, a base without a cdf.
 
     Example:
 
@@ -68,6 +68,6 @@ class Cumulative:
             return getattr(super(), what)(value, name=name, **kwargs)
         except NotImplementedError as error:
             raise InputError(
-                f"{what} needs layers that say whether they increase, by _is_increasing; got a chain of "
-                f"{', '.join(layer.name for layer in self.layers)}."
+                f"{what} needs layers that say whether they increase, by _is_increasing, and a base that has {what}; "
+                f"got a chain of {', '.join(layer.name for layer in self.layers)} on {self.distribution.name}."
             ) from error

@@ -1,4 +1,4 @@
-"""Flow: a chain of bijectors on a Gaussian, as a distribution with context."""
+"""Flow: a chain of bijectors on a base law, as a distribution with context."""
 
 import copy
 import functools
@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bases import Gaussian, as_base
 from tfp_flows.bijectors import ActNorm, BatchNorm, Standardize
 from tfp_flows.bijectors.rows import as_rows
 from tfp_flows.checks import check_dtype, check_shape, check_sizes
@@ -19,7 +20,7 @@ from tfp_flows.datasets.table import check_order, has_names, is_series, matched,
 from tfp_flows.errors import InputError
 from tfp_flows.export import export_flow, exported_functions
 from tfp_flows.far import log_prob_of_any_rows
-from tfp_flows.gaussian import Gaussian
+from tfp_flows.networks.context import ContextNetwork
 from tfp_flows.pieces import in_pieces
 from tfp_flows.recipe import Recorded
 from tfp_flows.seeds import stateless
@@ -32,16 +33,17 @@ tfb, tfd = tfp.bijectors, tfp.distributions
 
 
 class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
-    """A normalizing flow: `x = f(u)` with `u ~ N(0, I)` and f a chain of bijectors, so that
+    """A normalizing flow: `x = f(u)` with `u ~ p`, by default N(0, I), and f a chain of bijectors, so that
 
     ```
-    log_prob(x) = log N(f^-1(x); 0, I) + log|det d f^-1(x) / dx|      nats, in the units of x
+    log_prob(x) = log p(f^-1(x)) + log|det d f^-1(x) / dx|      nats, in the units of x
     ```
 
     It is a `tfd.TransformedDistribution`, and all its variables exist as soon as it is constructed. Context and mode
     are arguments of every call, never state: `log_prob(x, context=c)`, `sample(n, context=c)`,
     `log_prob(x, training=True)`; they reach the layers whose `keywords` name them. The context is standardised by a
-    `Standardize` of its own, `standardize_context`, before it reaches them.
+    `Standardize` of its own, `standardize_context`, and goes through `context_network`, if there is one, before it
+    reaches them.
 
     Rows of float64 keep their digits until the first `Standardize` has taken off their mean, whatever the flow's dtype.
     `copy`, `copy.deepcopy` and `pickle` give a flow with variables of its own, equal to the last bit.
@@ -54,6 +56,12 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
       chain: what makes one bijector of the layers: `tfb.Chain`, or `tff.bijectors.ReversibleChain` or
         `RecomputingChain`, which train in less memory.
       config: what `tff.make` needs to build this chain again; None for a chain of your own.
+      base: the law p of the latents: "normal"; "student_t", heavy tails (`tff.bases.StudentT`); "mixture", several
+        modes (`tff.bases.Mixture`); or any distribution of TFP with event_shape `[D]`, another flow included. Its
+        variables are trained and saved with the flow's. A flow gets the context too, as it was given, if it takes one.
+      context_network: a network `[N, C] -> [N, E]` between the standardised context and the layers, which are built for
+        contexts of E then: a `tff.networks.MLP`, a Keras layer or model, a function without variables. What it is not
+        to learn is frozen before the flow is built.
       columns: names of the D columns, where they are known.
       context_columns: names of the C columns of the context.
       name: name of the distribution; by default that of the chain.
@@ -63,7 +71,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
     Raises:
       InputError: for rows of the wrong size, a context that is missing, not asked for or of the wrong size, layers
-        that share a name.
+        that share a name, a base or a context network that does not fit.
 
     Example:
 
@@ -97,6 +105,8 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         dtype: str = "float32",
         chain: Callable[[list[tfb.Bijector]], tfb.Bijector] = tfb.Chain,
         config: dict[str, Any] | None = None,
+        base: str | tfd.Distribution = "normal",
+        context_network: Callable | None = None,
         columns: Sequence[str] | None = None,
         context_columns: Sequence[str] | None = None,
         name: str | None = None,
@@ -109,11 +119,16 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         self.columns = _titles("columns", columns, event_size)
         self.context_columns = _titles("context_columns", context_columns, context_size)
         self.layers = list(layers)
-        self.standardize_context = None
+        self.standardize_context = self.context_network = None
         if context_size:
             self.standardize_context = Standardize(context_size, dtype=dtype, name="standardize_context")
+        if context_network is not None:
+            self.context_network = ContextNetwork(context_network, context_size, dtype)
+        base = as_base(base, event_size, context_size, dtype)
+        self._base_flow = base if isinstance(base, Flow) else None
+        self._base_variables = self._no_dependency(list(base.variables))  # TFP's composites hide some of theirs
         super().__init__(
-            Gaussian(loc=np.zeros(event_size, dtype)),
+            base,
             chain(self.layers),
             kwargs_split_fn=self._split_kwargs,
             parameters=parameters,
@@ -136,9 +151,16 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
     @property
     def named_parts(self) -> dict[str, tf.Module]:
-        """The layers by their names, and what standardises the context."""
+        """The layers by their names, what standardises the context and goes on with it, and the base."""
         parts = {layer.name: layer for layer in self.layers}
-        return parts | ({"context": self.standardize_context} if self.context_size else {})
+        parts |= {"context": self.standardize_context} if self.context_size else {}
+        parts |= {"context_network": self.context_network} if self.context_network else {}
+        return parts | {"base": self.distribution}
+
+    @property
+    def every_layer(self) -> list[tfb.Bijector]:
+        """The layers, and those of a flow that is the base."""
+        return [*self.layers, *(self._base_flow.every_layer if self._base_flow else [])]
 
     def log_prob(
         self, value: Any, name: str = "log_prob", *, batch_size: int | None = None, **kwargs: Any
@@ -211,7 +233,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         return self.sample_and_log_prob(sample_shape, seed, **kwargs)
 
     def encode(self, x: Any, *, context: Any = None, training: bool = False) -> tf.Tensor:
-        """The latents `u = f^-1(x)` of rows `x [..., D]`, which are normal where the flow fits the rows' law."""
+        """The latents `u = f^-1(x)` of rows `x [..., D]`, which have the base's law where the flow fits the rows'."""
         check_order(x=x, context=context)
         kwargs = self._check_kwargs({"context": context, "training": training})
         x, kwargs, whole = self._of_known_rank(self._rows(x), kwargs)
@@ -228,12 +250,17 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         """Sets every `Standardize` and `ActNorm` from the training rows `x [N, D]`, weighted by `weights [N]`.
 
         Each gets the statistics of the rows that reach it, through the layers before it; that of the context, of the
-        rows of `context [N, C]`.
+        rows of `context [N, C]`. Those of a flow that is the base are set too, but for the first time that this flow's
+        are, where that one was fitted before.
         """
+        base = self._base_flow
+        sets_base = base is not None and (base.is_unstandardized or not self.is_unstandardized)
         if context is not None:
             context = _exact(context, self.context_columns, "context", self.context_size)
             self.standardize_context.set_statistics(context, weights)
         self._set_statistics((Standardize, ActNorm), x, context, weights)
+        if sets_base:
+            base.standardize(self.encode(x, context=context), weights, context if base.context_size else None)
 
     @property
     def is_unstandardized(self) -> bool:
@@ -248,6 +275,9 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         set. This is the rule of the MAF paper's authors, arXiv:1705.07057.
         """
         self._set_statistics(BatchNorm, x, context)
+        base = self._base_flow
+        if base is not None and any(isinstance(layer, BatchNorm) for layer in base.every_layer):
+            base.set_batch_norm(self.encode(x, context=context), context if base.context_size else None)
 
     def _set_statistics(self, kind: type | tuple[type, ...], x: Any, context: Any, *weights: np.ndarray | None) -> None:
         """Takes the rows through the chain, and gives each layer of a kind the statistics of what reaches it."""
@@ -265,15 +295,17 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
     def summary(self) -> str:
         """The chain from data to latent: a line a layer, with its parameters, then the totals."""
-        counts = [sum(v.shape.num_elements() for v in layer.trainable_variables) for layer in self.layers]
         context = f", context [{self.context_size}]" if self.context_size else ""
         lines = [f"Flow {self.name}: [{self.event_size}] {self.dtype.name}{context}, from data to latent"]
-        for layer, count in zip(self.layers, counts, strict=True):
-            kind = type(layer.bijector).__name__ if hasattr(layer, "bijector") else type(layer).__name__
-            kind = f"Invert({kind})" if hasattr(layer, "bijector") else kind
-            lines.append(f"  {layer.name:<16} {kind:<32} {count:>9,} parameters")
-        fixed = sum(v.shape.num_elements() for v in self.variables) - sum(counts)
-        return "\n".join([*lines, f"  {sum(counts):,} trainable parameters, {fixed:,} statistics"])
+        parts = [(layer.name, _kind_of(layer), layer) for layer in self.layers]
+        if self.context_network:
+            parts.insert(0, ("context_network", self.context_network.kind, self.context_network))
+        if not isinstance(self.distribution, Gaussian):
+            parts.append(("base", _kind_of(self.distribution), self.distribution))
+        for name, kind, part in parts:
+            lines.append(f"  {name:<16} {kind:<32} {_count(part.trainable_variables):>9,} parameters")
+        total = _count(self.trainable_variables)
+        return "\n".join([*lines, f"  {total:,} trainable parameters, {_count(self.variables) - total:,} statistics"])
 
     def __repr__(self) -> str:
         return self.summary()
@@ -356,9 +388,10 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         return log_prob - first.forward_log_det_jacobian(z, event_ndims=1)
 
     def _log_prob_after_first(self, z: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-        _, by_layer = self._split_kwargs(kwargs)
+        of_base, by_layer = self._split_kwargs(kwargs)
         u = self._after_first.inverse(z, **by_layer)
-        return self.distribution.log_prob(u) + self._after_first.inverse_log_det_jacobian(z, event_ndims=1, **by_layer)
+        log_det = self._after_first.inverse_log_det_jacobian(z, event_ndims=1, **by_layer)
+        return self.distribution.log_prob(u, **of_base) + log_det
 
     def _check_kwargs(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The keyword arguments as tensors; `InputError` if one is unknown, missing or of the wrong size."""
@@ -373,25 +406,35 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
             if "context" not in kwargs:
                 raise InputError(f"this flow needs context=… with {self.context_size} columns; got none.")
             context = tf.identity(_exact(kwargs["context"], self.context_columns, "context", self.context_size))
-            context = _with_last(context, self.context_size, "context")
-            kwargs["context"] = self.standardize_context.standardized(context)
+            kwargs["context"] = _with_last(context, self.context_size, "context")
         return kwargs
 
     def _split_kwargs(self, kwargs: dict[str, Any]) -> tuple[dict, dict]:
-        """Keyword arguments of the base distribution (none), and of the layers, by their names."""
-        given = {"training": kwargs.get("training", False), "conditional_input": kwargs.get("context")}
-        by_layer = {}
+        """Keyword arguments of the base, which has some if it is a flow, and of the layers, by their names."""
+        training, context = kwargs.get("training", False), kwargs.get("context")
+        of_base, by_layer = {}, {}
+        if self._base_flow is not None:
+            of_base = {"training": training} | ({"context": context} if self._base_flow.context_size else {})
+        if context is not None:
+            context = self.standardize_context.standardized(context)
+            context = self.context_network(context, training) if self.context_network else context
+        given = {"training": training, "conditional_input": context}
         for layer in self.layers:
             keywords = getattr(getattr(layer, "bijector", layer), "keywords", ())
             if keywords:
                 by_layer[layer.name] = {k: given[k] for k in keywords}
-        return {}, by_layer
+        return of_base, by_layer
 
     def _call_sample_n(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tf.Tensor:
-        return super()._call_sample_n(self._with_batch(sample_shape, kwargs), seed, **kwargs)
+        return super()._call_sample_n(self._of_base(sample_shape, kwargs), seed, **kwargs)
 
     def _sample_and_log_prob(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        return super()._sample_and_log_prob(self._with_batch(sample_shape, kwargs), seed, **kwargs)
+        return super()._sample_and_log_prob(self._of_base(sample_shape, kwargs), seed, **kwargs)
+
+    def _of_base(self, sample_shape: Any, kwargs: dict[str, Any]) -> tf.Tensor:
+        """What the base is asked for; one with a context adds the dimensions of that itself."""
+        knows_context = self._base_flow is not None and self._base_flow.context_size
+        return self._with_batch(sample_shape, {} if knows_context else kwargs)
 
     def _draw(
         self,
@@ -439,10 +482,12 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
     def _check_batch_size(self, batch_size: Any, kwargs: dict[str, Any]) -> None:
         check_sizes(batch_size=batch_size)
-        if kwargs.get("training") and any(isinstance(layer, BatchNorm) for layer in self.layers):
-            raise InputError(
-                f"training=True takes batch norm's statistics from all the rows at once; got batch_size={batch_size}."
-            )
+        chance = (
+            self.context_network is not None and self.context_network.takes_training
+        )  # it may draw anew in a gradient
+        if kwargs.get("training") and (chance or any(isinstance(layer, BatchNorm) for layer in self.every_layer)):
+            what = "the context_network" if chance else "batch norm's statistics"
+            raise InputError(f"training=True takes {what} from all the rows at once; got batch_size={batch_size}.")
 
     def _with_batch(self, sample_shape: Any, kwargs: dict[str, Any]) -> tf.Tensor:
         """`sample_shape`, with the context's leading dimensions after it: one draw for each row of the context."""
@@ -450,6 +495,15 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         if "context" not in kwargs:
             return sample_shape
         return tf.concat([sample_shape, tf.shape(kwargs["context"])[:-1]], axis=0)
+
+
+def _kind_of(part: Any) -> str:
+    inner = part.bijector if isinstance(part, tfb.Bijector) and hasattr(part, "bijector") else None
+    return type(part).__name__ if inner is None else f"Invert({type(inner).__name__})"
+
+
+def _count(variables: Sequence[tf.Variable]) -> int:
+    return sum(v.shape.num_elements() for v in variables)
 
 
 def _with_last(value: tf.Tensor, size: int, name: str) -> tf.Tensor:
@@ -553,10 +607,10 @@ class _FlowSpec(tf.TypeSpec):
 
     @property
     def _component_specs(self) -> list[tf.TypeSpec]:
-        return [v._type_spec for v in _flows[self._key].bijector.variables]
+        return [v._type_spec for v in _flows[self._key].variables]
 
     def _to_components(self, flow: Flow) -> list[tf.Variable]:
-        return flow.__dict__.get("_components") or list(flow.bijector.variables)
+        return flow.__dict__.get("_components") or list(flow.variables)
 
     def _from_components(self, components: list) -> Flow:
         # Inside a tf.function that got the flow as an argument: its variables are captured as those of any closure.

@@ -7,13 +7,18 @@ from typing import Any
 from tfp_flows.atomic import atomic_path
 from tfp_flows.errors import InputError
 
-__all__ = ["parsed_json", "read_json", "write_json"]
+__all__ = ["as_json", "parsed_json", "read_json", "write_json"]
 
 
 def write_json(path: Path, facts: dict[str, Any]) -> None:
     """Writes a JSON object, whole or not at all."""
     with atomic_path(path, force=True) as scratch:
-        scratch.write_text(json.dumps(facts, indent=2, default=_plain) + "\n", encoding="utf-8")
+        scratch.write_text(as_json(facts) + "\n", encoding="utf-8")
+
+
+def as_json(facts: Any) -> str:
+    """The text that `write_json` writes; TypeError or ValueError for what JSON does not have."""
+    return json.dumps(facts, indent=2, default=_plain)
 
 
 def _plain(value: Any) -> Any:

@@ -1,14 +1,16 @@
 """How an object of this package was made, as plain data, and the same object made again from it.
 
 A recipe names classes and holds their arguments; it never holds code. The classes that it may name are those below
-`Recorded`, the elementwise maps, and the bijectors of TFP.
+`Recorded`, the elementwise maps, and the bijectors and distributions of TFP.
 """
 
 import contextlib
 import contextvars
+import copy
 import dataclasses
 import inspect
-from collections.abc import Iterator
+import pickle
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,14 +25,8 @@ __all__ = ["Recorded", "at_most", "make_again", "recipe_of", "spend"]
 
 _CLASSES: dict[str, type] = {}
 _MAPS = {name: getattr(elementwise, name) for name in elementwise.__all__ if name != "Elementwise"}
-
-
-def written_plainly(cls: type) -> type:
-    """Decorates a frozen dataclass of plain data that a recipe may name, as it may the elementwise maps."""
-    _MAPS[cls.__name__] = cls
-    return cls
-
-
+_HOMES = {"tfb": tfp.bijectors, "tfd": tfp.distributions}
+_OF_TFP = {"tfb": tfp.bijectors.Bijector, "tfd": tfp.distributions.Distribution}
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -78,7 +74,8 @@ class Recorded:
         if not changes and not tf.executing_eagerly():  # TFP copies distributions while it traces: no values there
             return self.__copy__()
         if not changes:
-            return _revived(*_taken_apart(self))
+            recipe, arrays, carried = _taken_apart(self)
+            return _revived(recipe, arrays, copy.deepcopy(carried))
         other = type(self)(**{**self.made_with, **changes})
         mine = {name.removeprefix(f"{self.name}/"): value for name, value in whole_arrays(self).items()}
         theirs = whole_arrays(other)
@@ -101,12 +98,40 @@ class Recorded:
         return self.__reduce__()
 
 
-def _taken_apart(made: Any) -> tuple[dict, dict[str, np.ndarray]]:
-    return recipe_of(made), whole_arrays(made)
+class Carried:
+    """A context network of the user's in what is taken apart: no recipe can hold it, but a copy or a pickle may."""
+
+    def __init__(self, network: Any) -> None:
+        self.network = network
+
+    def __reduce__(self) -> tuple:
+        with self._refused("pickled"):
+            return _unpickled, (pickle.dumps(self.network),)
+
+    def __deepcopy__(self, memo: dict) -> "Carried":
+        with self._refused("copied"):
+            return Carried(copy.deepcopy(self.network, memo))
+
+    @contextlib.contextmanager
+    def _refused(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # whatever a network of the user's raises
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise InputError(f"the context_network {self.network!r} cannot be {what}: {reason}.") from error
 
 
-def _revived(recipe: dict, arrays: dict[str, np.ndarray]) -> Any:
-    made = make_again(recipe)
+def _unpickled(data: bytes) -> Carried:
+    return Carried(pickle.loads(data))
+
+
+def _taken_apart(made: Any) -> tuple[dict, dict[str, np.ndarray], list[Carried]]:
+    carried = []
+    return recipe_of(made, carried), whole_arrays(made), carried
+
+
+def _revived(recipe: dict, arrays: dict[str, np.ndarray], carried: Sequence[Carried] = ()) -> Any:
+    made = _made(recipe, _Made(c.network for c in carried))
     assign_arrays(made, arrays, "a copy")
     return made
 
@@ -116,18 +141,48 @@ def _name_of(cls: type) -> str:
     return cls.__name__ if ours else f"{cls.__module__}.{cls.__qualname__}"
 
 
-def recipe_of(made: Any) -> dict:
+def written_plainly(cls: type) -> type:
+    """Decorates a frozen dataclass of plain data that a recipe may name, as it may the elementwise maps."""
+    _MAPS[cls.__name__] = cls
+    return cls
+
+
+def recipe_of(made: Any, carried: list[Carried] | None = None) -> dict:
     """The recipe of a `Recorded` object, in types that JSON has.
 
-    An object that occurs twice is written once: a network that two layers share is shared again.
+    An object that occurs twice is written once: a network that two layers share is shared again. With a list `carried`,
+    context networks that cannot be written down are put there, and the recipe has their places.
 
     Raises:
       InputError: if an argument is nothing that can be written down, such as a function.
     """
-    return _encoded(made, type(made).__name__, {})
+    return _encoded(made, type(made).__name__, _Written(carried))
 
 
-def _encoded(value: Any, where: str, known: dict[int, int]) -> Any:
+class _Written(dict[int, int]):
+    """Which object, by its identity, has which place among those that are written; and what is carried beside them."""
+
+    def __init__(self, carried: list[Carried] | None) -> None:
+        super().__init__()
+        self.carried = carried
+
+    def carry(self, network: Any) -> dict:
+        """The place of a network that cannot be written down."""
+        places = [carried.network is network for carried in self.carried]
+        if not any(places):
+            self.carried.append(Carried(network))
+        return {"carried": places.index(True) if any(places) else len(places)}
+
+
+class _Made(list):
+    """The objects of a recipe that are made; and those that were carried beside it."""
+
+    def __init__(self, carried: Iterable[Any] = ()) -> None:
+        super().__init__()
+        self.carried = list(carried)
+
+
+def _encoded(value: Any, where: str, known: _Written) -> Any:
     if isinstance(value, np.random.Generator):  # it made the values that variables start from: they are saved
         return None
     if isinstance(value, np.generic):
@@ -139,7 +194,7 @@ def _encoded(value: Any, where: str, known: dict[int, int]) -> Any:
     if isinstance(value, (list, tuple)):
         return [_encoded(item, where, known) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {"dict": {key: _encoded(item, where, known) for key, item in value.items()}}
+        return {"dict": {key: _encoded(item, f"{where}, {key}", known) for key, item in value.items()}}
     if isinstance(value, type) and _constructor_name(value):
         return {"class": _constructor_name(value)}
     if isinstance(value, tf.Variable):
@@ -155,8 +210,10 @@ def _encoded(value: Any, where: str, known: dict[int, int]) -> Any:
     return _encoded_object(value, where, known)
 
 
-def _encoded_object(value: Any, where: str, known: dict[int, int]) -> dict:
+def _encoded_object(value: Any, where: str, known: _Written) -> dict:
     name = _constructor_name(type(value))
+    if name is None and where.endswith(", context_network") and known.carried is not None:
+        return known.carry(value)
     if name is None or (getattr(value, "parameters", {}) is None and not isinstance(value, Recorded)):
         raise InputError(
             f"{where} is a {type(value).__name__}, which cannot be written down: the weights alone can be saved, and "
@@ -169,12 +226,12 @@ def _encoded_object(value: Any, where: str, known: dict[int, int]) -> dict:
     return {"make": name, "with": {k: _encoded(v, f"{where}, {k}", known) for k, v in arguments.items()}}
 
 
-def _given(bijector: tfp.bijectors.Bijector) -> dict[str, Any]:
-    """The arguments of a bijector of TFP that are not its defaults."""
-    known = inspect.signature(type(bijector).__init__).parameters
+def _given(of_tfp: Any) -> dict[str, Any]:
+    """The arguments of a bijector or distribution of TFP that are not its defaults."""
+    known = inspect.signature(type(of_tfp).__init__).parameters
     return {
         name: value
-        for name, value in bijector.parameters.items()
+        for name, value in of_tfp.parameters.items()
         if name in known and name != "parameters" and value is not known[name].default
     }
 
@@ -182,15 +239,19 @@ def _given(bijector: tfp.bijectors.Bijector) -> dict[str, Any]:
 def _constructor_name(cls: type) -> str | None:
     if issubclass(cls, Recorded):
         return _name_of(cls)
-    name = cls.__name__.strip("_")  # of some bijectors, TFP makes a private class
-    is_theirs = issubclass(cls, tfp.bijectors.Bijector) and cls.__module__.startswith("tensorflow_probability.")
-    return f"tfb.{name}" if is_theirs and hasattr(tfp.bijectors, name) else None
+    name = cls.__name__.strip("_")  # of some, TFP makes a private class
+    for home, kind in _OF_TFP.items():
+        is_theirs = issubclass(cls, kind) and cls.__module__.startswith("tensorflow_probability.")
+        if is_theirs and hasattr(_HOMES[home], name):
+            return f"{home}.{name}"
+    return None
 
 
 def _constructor(name: Any) -> type:
-    if isinstance(name, str) and name.startswith("tfb."):
-        found = getattr(tfp.bijectors, name.removeprefix("tfb."), None)
-        if isinstance(found, type) and issubclass(found, tfp.bijectors.Bijector):
+    home, _, of_tfp = name.partition(".") if isinstance(name, str) else ("", "", "")
+    if home in _HOMES:
+        found = getattr(_HOMES[home], of_tfp, None)
+        if isinstance(found, type) and issubclass(found, _OF_TFP[home]):
             return found
     elif isinstance(name, str) and name in _CLASSES:
         return _CLASSES[name]
@@ -199,10 +260,10 @@ def _constructor(name: Any) -> type:
 
 def make_again(recipe: dict) -> Any:
     """The object of a recipe; its variables have the values that they start with, or zeros."""
-    return _made(recipe, [])
+    return _made(recipe, _Made())
 
 
-def _made(data: Any, known: list) -> Any:
+def _made(data: Any, known: _Made) -> Any:
     if isinstance(data, _PLAIN):
         return data
     if isinstance(data, list):
@@ -225,6 +286,8 @@ def _made(data: Any, known: list) -> Any:
         return known[-1]
     if "again" in data:
         return known[data["again"]]
+    if "carried" in data:
+        return known.carried[data["carried"]]
     make = _constructor(data["make"])
     place = len(known)
     known.append(None)

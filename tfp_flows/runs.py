@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfp_flows.checks import check_flags, check_names, check_text, check_training, given
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
-from tfp_flows.json_files import read_json, write_json
+from tfp_flows.json_files import as_json, read_json, write_json
 from tfp_flows.run_folder import RunFolder, read_history, write_history
 
 if TYPE_CHECKING:
@@ -482,6 +482,14 @@ def _options(options: Any) -> dict[str, Any]:
     """The options of a chain, which config.json can hold."""
     if not isinstance(options, (Mapping, type(None))):
         raise InputError(f"options must be a dict, as in {{'num_layers': 4}}; got {options!r}.")
+    for name, value in (options or {}).items():
+        try:
+            as_json(value)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"options: {name} must be numbers and texts, which config.json can hold; got {value!r}: a flow with "
+                "other parts is trained by tff.fit."
+            ) from error
     return dict(options or {})
 
 

@@ -25,9 +25,6 @@ class Ordered(Conditioned):
     def _solve(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self.network.solve(x, self.elementwise, **kwargs)
 
-    def _is_increasing(self, **kwargs: tf.Tensor) -> bool:
-        return True  # of one dimension: elementwise maps are increasing
-
 
 class Autoregressive(Recorded, Ordered, tfp.bijectors.Bijector):
     """An autoregressive network makes the parameters of an elementwise map of each dimension.

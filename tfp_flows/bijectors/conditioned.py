@@ -70,6 +70,11 @@ class Conditioned:
     def _inverse_log_det_jacobian(self, y: tf.Tensor, **kwargs: tf.Tensor) -> tf.Tensor:
         return self._of_rows("inverse", y, kwargs)[1]
 
+    def _is_increasing(self, **kwargs: tf.Tensor) -> bool:
+        if self._bijector_fn is not None and self._shift_and_log_scale_fn is None:
+            raise NotImplementedError("whether a layer with a bijector_fn increases is not known.")
+        return True  # of one dimension: elementwise maps are increasing, and scales positive
+
     def _of_rows(self, direction: str, value: tf.Tensor, kwargs: dict[str, Any]) -> tuple[tf.Tensor, tf.Tensor]:
         """The layer in that direction and its log-det, of a batch of any number of dimensions."""
         if self._event_ndims != 1:

@@ -40,7 +40,8 @@ class Coupling(Recorded, Halves, tfp.bijectors.Bijector):
     ```
 
     Args:
-      num_masked: d, the number of dimensions that stay as they are; negative to leave the last |d|.
+      num_masked: d, the number of dimensions that stay as they are; negative to leave the last |d|; 0 for a network of
+        the context alone.
       network: conditioner `[..., d] -> [..., D - d, params]`, such as `tff.networks.MLP(d, D - d, params)`.
       elementwise: the map, one of `tff.elementwise` or like them, with as many `params`.
       name: name of the layer.
@@ -77,4 +78,4 @@ class Coupling(Recorded, Halves, tfp.bijectors.Bijector):
         moves = getattr(self.network, "output_size", size - stays)
         if size != stays + moves:
             raise InputError(f"x must have {stays + moves} columns, {stays} of which stay; got shape {rows.shape}.")
-        return (stays, True) if self._num_masked > 0 else (moves, False)
+        return (stays, True) if self._num_masked >= 0 else (moves, False)

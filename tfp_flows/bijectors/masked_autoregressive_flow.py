@@ -70,8 +70,3 @@ class MaskedAutoregressiveFlow(Recorded, Ordered, tfp.bijectors.MaskedAutoregres
 
     def _solve(self, x: tf.Tensor, **kwargs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._network.solve(x, self._elementwise, **kwargs)
-
-    def _is_increasing(self, **kwargs: tf.Tensor) -> bool:
-        if self._shift_and_log_scale_fn is None:
-            raise NotImplementedError("whether a layer with a bijector_fn increases is not known.")
-        return super()._is_increasing(**kwargs)  # the scale is positive

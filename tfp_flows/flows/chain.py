@@ -16,10 +16,11 @@ from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.flows.mixing import mixing_of
 from tfp_flows.networks import Fourier
+from tfp_flows.networks.context import ContextNetwork
 from tfp_flows.networks.dense import random_generator
 from tfp_flows.recipe import spend
 
-__all__ = ["LayerMaker", "check_bins", "check_coupling", "check_no_context", "prebuilt"]
+__all__ = ["LayerMaker", "check_bins", "check_no_context", "prebuilt"]
 
 tfb = tfp.bijectors
 P = ParamSpec("P")
@@ -37,6 +38,10 @@ ARGUMENTS = {
     "are then learnt as easily as slow ones. An integer is that of the data's end, with fewer deeper; or a list, one "
     "for each layer.",
     "context_size": "size of the conditional input, 0 for none.",
+    "context_network": "network whose outputs the layers get in place of the context: a `tff.networks.MLP`, a layer or "
+    "model of Keras, a function.",
+    "base": 'law of the latents: "normal", "student_t" (heavy tails), "mixture" (several modes), or a distribution of '
+    "TFP over `[D]`, a flow too; its variables are trained.",
     "batch_norm": "whether batch normalisation follows every second layer, as in the tutorial.",
     "act_norm": "whether activation normalisation, as in Glow, follows every layer.",
     "mixing": 'of the dimensions between layers: "reverse", their order; "random", permutations; "linear", a learnt '
@@ -87,6 +92,7 @@ def prebuilt(*, halves: bool = False) -> Callable[[Prebuilt], Callable[P, Flow]]
             except TypeError as error:
                 raise TypeError(f"{name}() {error}") from None
             bound.apply_defaults()
+            check_sizes(event_size=bound.arguments["event_size"])  # chains cut it into halves
             layers = make_layers(**bound.arguments)
             return _build(name, bound.arguments, halves, *(layers if isinstance(layers, tuple) else (layers,)))
 
@@ -117,7 +123,7 @@ def _build(
 ) -> Flow:
     """The flow of a chain with those options; with random permutations written out they become its config."""
     event_size, num_layers, dtype = options["event_size"], options["num_layers"], options["dtype"]
-    check_sizes(event_size=event_size, num_layers=num_layers, context_size=options["context_size"])
+    check_sizes(num_layers=num_layers, context_size=options["context_size"])
     check_dtype(dtype)
     check_flags(**{option: options[option] for option in FLAGS if option in options}, **given(whiten=options["whiten"]))
     spend(event_size * num_layers)
@@ -132,6 +138,10 @@ def _build(
         config["hidden_units"] = list(options["hidden_units"])
     network = {k: options[k] for k in NETWORK if k in options}
     features = [Fourier(octaves) for octaves in _octaves(options.get("octaves", 0), num_layers)]
+    special = {"base": options["base"]} if not isinstance(options["base"], str) or options["base"] != "normal" else {}
+    if options.get("context_network") is not None:
+        special["context_network"] = options["context_network"]
+        network["context_size"] = ContextNetwork(options["context_network"], options["context_size"], dtype).output_size
     whiten = options["whiten"] if options["whiten"] is not None else event_size in WHITENED
     layers = [Standardize(event_size, whiten=whiten, dtype=dtype)]
     for i in range(num_layers):
@@ -150,6 +160,7 @@ def _build(
         dtype=dtype,
         chain=_chain_of(options),
         config=config,
+        **special,
     )
 
 
@@ -172,16 +183,6 @@ def _chain_of(options: dict[str, Any]) -> Callable[[list[tfb.Bijector]], tfb.Bij
     if options.get("reversible"):
         return ReversibleChain
     return RecomputingChain if options.get("recompute") else tfb.Chain
-
-
-def check_coupling(name: str, event_size: int) -> None:
-    """Raises `InputError` where there is no second half to transform."""
-    check_sizes(event_size=event_size)
-    if event_size == 1:
-        raise InputError(
-            f"{name} needs event_size of at least 2, as one half of a row conditions the other; got 1: "
-            "use mlp or planar for one dimension."
-        )
 
 
 def check_bins(num_bins: int) -> None:

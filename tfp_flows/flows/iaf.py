@@ -1,6 +1,6 @@
 """Inverse autoregressive flow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow_probability as tfp
@@ -22,6 +22,8 @@ def iaf(
     residual: bool = False,
     octaves: int | Sequence[int] = 0,
     context_size: int = 0,
+    context_network: Callable | None = None,
+    base: str | tfp.distributions.Distribution = "normal",
     batch_norm: bool = False,
     act_norm: bool = False,
     mixing: str | Sequence[Sequence[int] | None] = "reverse",

@@ -1,7 +1,9 @@
 """Masked autoregressive flow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
 from tfp_flows.flows.chain import LayerMaker, prebuilt
@@ -20,6 +22,8 @@ def maf(
     residual: bool = False,
     octaves: int | Sequence[int] = 0,
     context_size: int = 0,
+    context_network: Callable | None = None,
+    base: str | tfp.distributions.Distribution = "normal",
     batch_norm: bool = False,
     act_norm: bool = False,
     mixing: str | Sequence[Sequence[int] | None] = "reverse",

@@ -17,6 +17,7 @@ def mlp(
     *,
     num_layers: int = 6,
     context_size: int = 0,
+    base: str | tfp.distributions.Distribution = "normal",
     whiten: bool | None = None,
     reversible: bool = False,
     seed: int | None = None,

@@ -1,12 +1,12 @@
 """Non-linear independent components estimation."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import NICE, Scale
-from tfp_flows.flows.chain import LayerMaker, check_coupling, prebuilt
+from tfp_flows.flows.chain import LayerMaker, prebuilt
 from tfp_flows.networks import MLP, ShiftAndLogScale
 
 __all__ = ["nice"]
@@ -22,6 +22,8 @@ def nice(
     residual: bool = False,
     octaves: int | Sequence[int] = 0,
     context_size: int = 0,
+    context_network: Callable | None = None,
+    base: str | tfp.distributions.Distribution = "normal",
     batch_norm: bool = False,
     act_norm: bool = False,
     mixing: str | Sequence[Sequence[int] | None] = "reverse",
@@ -37,8 +39,9 @@ def nice(
     u = exp(log_scale) z                               at the latent end, z ~ N(0, I)
     ```
 
+    One dimension is a shift of the context, or of nothing.
+
     Args:
-      event_size: D, at least 2.
       num_layers: coupling layers.
 
     Raises:
@@ -54,7 +57,6 @@ def nice(
 
     Source: Dinh et al., NICE: Non-linear Independent Components Estimation, arXiv:1410.8516.
     """
-    check_coupling("nice", event_size)
     stays = event_size // 2
 
     def layer(_: int, network: dict[str, Any]) -> NICE:

@@ -1,7 +1,9 @@
 """Neural spline flow with autoregressive layers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Autoregressive
 from tfp_flows.elementwise import Spline
@@ -21,6 +23,8 @@ def nsf(
     residual: bool = False,
     octaves: int | Sequence[int] = 0,
     context_size: int = 0,
+    context_network: Callable | None = None,
+    base: str | tfp.distributions.Distribution = "normal",
     batch_norm: bool = False,
     act_norm: bool = False,
     mixing: str | Sequence[Sequence[int] | None] = "reverse",

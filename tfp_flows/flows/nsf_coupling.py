@@ -1,11 +1,13 @@
 """Neural spline flow with coupling layers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import SplineCoupling
 from tfp_flows.elementwise import Spline
-from tfp_flows.flows.chain import LayerMaker, check_bins, check_coupling, prebuilt
+from tfp_flows.flows.chain import LayerMaker, check_bins, prebuilt
 from tfp_flows.networks import MLP
 
 __all__ = ["nsf_coupling"]
@@ -21,6 +23,8 @@ def nsf_coupling(
     residual: bool = False,
     octaves: int | Sequence[int] = 0,
     context_size: int = 0,
+    context_network: Callable | None = None,
+    base: str | tfp.distributions.Distribution = "normal",
     batch_norm: bool = False,
     act_norm: bool = False,
     mixing: str | Sequence[Sequence[int] | None] = "reverse",
@@ -39,10 +43,10 @@ def nsf_coupling(
     x[:d] = u[:d]     x[i] = spline(u[i]; network(u[:d])[i])     i > d = D // 2, other halves in each layer
     ```
 
-    Of the chains here the most flexible for its depth: the one to try first on data in a few dimensions.
+    Of the chains here the most flexible for its depth: the one to try first on data in a few dimensions. One dimension
+    is a spline of the context, or of nothing.
 
     Args:
-      event_size: D, at least 2.
       num_layers: coupling layers.
 
     Raises:
@@ -58,7 +62,6 @@ def nsf_coupling(
 
     Source: Durkan et al., Neural Spline Flows, arXiv:1906.04032.
     """
-    check_coupling("nsf_coupling", event_size)
     check_bins(num_bins)
     stays = event_size // 2
     spline = Spline(num_bins, interval, logit_bound, ends)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Planar
 from tfp_flows.flows.chain import LayerMaker, check_no_context, prebuilt
@@ -16,6 +17,7 @@ def planar(
     *,
     num_layers: int = 16,
     context_size: int = 0,
+    base: str | tfp.distributions.Distribution = "normal",
     batch_norm: bool = False,
     whiten: bool | None = None,
     recompute: bool = False,

@@ -1,10 +1,12 @@
 """Real-valued non-volume preserving flow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import tensorflow_probability as tfp
+
 from tfp_flows.bijectors import RealNVP
-from tfp_flows.flows.chain import LayerMaker, check_coupling, prebuilt
+from tfp_flows.flows.chain import LayerMaker, prebuilt
 from tfp_flows.networks import MLP, ShiftAndLogScale
 
 __all__ = ["real_nvp"]
@@ -20,6 +22,8 @@ def real_nvp(
     residual: bool = False,
     octaves: int | Sequence[int] = 0,
     context_size: int = 0,
+    context_network: Callable | None = None,
+    base: str | tfp.distributions.Distribution = "normal",
     batch_norm: bool = False,
     act_norm: bool = False,
     mixing: str | Sequence[Sequence[int] | None] = "reverse",
@@ -35,8 +39,9 @@ def real_nvp(
     x[:d] = u[:d]     x[d:] = shift(u[:d]) + exp(log_scale(u[:d])) u[d:]     d = D // 2, other halves in each layer
     ```
 
+    One dimension is an affine map of the context, or of nothing.
+
     Args:
-      event_size: D, at least 2.
       num_layers: coupling layers.
 
     Raises:
@@ -52,7 +57,6 @@ def real_nvp(
 
     Source: Dinh et al., Density estimation using Real NVP, arXiv:1605.08803.
     """
-    check_coupling("real_nvp", event_size)
     stays = event_size // 2
 
     def layer(_: int, network: dict[str, Any]) -> RealNVP:

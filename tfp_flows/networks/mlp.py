@@ -33,7 +33,7 @@ class MLP(Recorded, tf.Module):
     small, so a flow built on it starts close to the identity.
 
     Args:
-      input_size: N, at least 1.
+      input_size: N; 0 for a network of the context alone, or of nothing: constants, without hidden layers.
       output_size: M, at least 1.
       params: outputs per dimension: 2 for shift and log-scale.
       hidden_units: sizes of the hidden layers, any positive integers; () makes it affine.
@@ -87,6 +87,7 @@ class MLP(Recorded, tf.Module):
             context_size,
         )
         self._activation, self._residual, self._features = activation_function(activation), bool(residual), features
+        hidden_units = hidden_units if input_size or context_size else ()
         sizes = [input_size * features.width, *hidden_units, output_size * params]
         spend(context_size * sizes[1] + sum(n * m for n, m in itertools.pairwise(sizes)))
         self._layers = [

@@ -109,6 +109,11 @@ def distill(
         raise InputError(f"student must be a tff.Flow; got a {type(student).__name__}.")
     if not hasattr(teacher, "log_prob"):
         raise InputError(f"teacher must be a flow or another distribution; got a {type(teacher).__name__}.")
+    if student.reparameterization_type != tfp.distributions.FULLY_REPARAMETERIZED:
+        raise InputError(
+            "student must have samples that are differentiable in its variables: those of its base, "
+            f"{student.distribution.name}, are not."
+        )
     check_sizes(batch_size=batch_size, steps_per_epoch=steps_per_epoch)
     callbacks = check_options(
         epochs=epochs,

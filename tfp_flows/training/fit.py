@@ -296,7 +296,7 @@ def _check_strategy(flow: Flow, strategy: tf.distribute.Strategy | None) -> None
 
 
 def _warn_if_sequential(flow: Flow) -> None:
-    inner = (getattr(layer, "bijector", None) for layer in flow.layers)
+    inner = (getattr(layer, "bijector", None) for layer in flow.every_layer)
     inverted = [b for b in inner if isinstance(b, MaskedAutoregressiveFlow) and b.is_sequential]
     if inverted and flow.event_size > 1:
         warnings.warn(

@@ -47,7 +47,7 @@ def run(
     best = BestWeights(flow.variables, start, loss if validation is None else f"val_{loss}", patience)
     watch, history = StopWhenNotFinite(loss), tf.keras.callbacks.History()
     refresh = []
-    if set_batch_norm and any(isinstance(layer, BatchNorm) for layer in flow.layers):
+    if set_batch_norm and any(isinstance(layer, BatchNorm) for layer in flow.every_layer):
         refresh = [BatchNormStatistics(set_batch_norm, validation is not None)]
     bars, culprits = [], ""
     try:

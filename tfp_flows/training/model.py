@@ -253,7 +253,7 @@ class FlowModel(TrainedFlow):
         """
         rows = x.shape[0] or 0
         shared = context is not None and context.shape[:-1] != x.shape[:-1]
-        together = any(isinstance(layer, (BatchNorm, SplineCoupling)) for layer in self.flow.layers)
+        together = any(isinstance(layer, (BatchNorm, SplineCoupling)) for layer in self.flow.every_layer)
         if not self._in_halves or rows < 2 or shared or together or tf.config.list_logical_devices("GPU"):
             return [(x, context)]
         cuts = (slice(rows // 2), slice(rows // 2, None))
@@ -280,7 +280,7 @@ class _Gap(tf.keras.metrics.Metric):
 
 def check_whole_batches(flow: Flow, devices: int) -> None:
     """Raises `InputError` for a flow that needs a batch whole, where several devices share it."""
-    if any(isinstance(layer, BatchNorm) for layer in flow.layers):
+    if any(isinstance(layer, BatchNorm) for layer in flow.every_layer):
         raise InputError(
             f"batch norm takes its statistics from a whole batch, which a strategy cuts into {devices}: build the flow "
             "with batch_norm=False."

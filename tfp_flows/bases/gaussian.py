@@ -1,4 +1,4 @@
-"""The latent Gaussian of every flow."""
+"""The latent Gaussian, the base of every flow that names no other."""
 
 from typing import Any
 
