@@ -79,6 +79,9 @@ CASES = {
     "SplineCoupling unbounded": lambda: _spline(logit_bound=None),
     "SplineCoupling context": lambda: _spline(CONTEXT),
     "Standardize": lambda: b.Standardize(SIZE, dtype="float64"),
+    # the data of these tests is on the whole line: ends so far out that most of it is inside
+    "Support": lambda: b.Support([-20.0, -30.0, None], [25.0, None, 40.0], dtype="float64"),
+    "Support open": lambda: b.Support([None, -50.0, None], [None, 50.0, None], dtype="float64"),
 }
 
 

@@ -59,15 +59,18 @@ class Cumulative:
         if self.event_size != 1:
             raise InputError(f"{what} is that of one dimension; this flow has event_size={self.event_size}.")
         kwargs = self._check_kwargs(kwargs)
+        if self.dequantize and what != "quantile":  # up to 3 is below 4, where noise has been added
+            value = tf.math.floor(value) + 1
         if "context" in kwargs:
             event = [] if what == "quantile" else [1]
             batch = tf.shape(value)[: value.shape.rank - len(event)]
             batch = tf.broadcast_dynamic_shape(batch, tf.shape(kwargs["context"])[:-1])
             value = tf.broadcast_to(value, tf.concat([batch, tf.constant(event, tf.int32)], 0))
         try:
-            return getattr(super(), what)(value, name=name, **kwargs)
+            found = getattr(super(), what)(value, name=name, **kwargs)
         except NotImplementedError as error:
             raise InputError(
                 f"{what} needs layers that say whether they increase, by _is_increasing; got a chain of "
                 f"{', '.join(layer.name for layer in self.layers)}."
             ) from error
+        return tf.math.floor(found) if self.dequantize and what == "quantile" else found

@@ -10,15 +10,17 @@ from typing import Any, ParamSpec
 import numpy as np
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import BatchNorm, Permute, RecomputingChain, ReversibleChain, Standardize
+from tfp_flows.bijectors import BatchNorm, Permute, RecomputingChain, ReversibleChain, Standardize, Support
 from tfp_flows.checks import check_dtype, check_flags, check_hidden_units, check_sizes
 from tfp_flows.elementwise.spline import MOST_BINS
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.flows.ends import Ends, ends_of, written
 from tfp_flows.networks.dense import random_generator
 from tfp_flows.recipe import spend
+from tfp_flows.whole import check_columns
 
-__all__ = ["LayerMaker", "check_bins", "check_coupling", "check_no_context", "prebuilt"]
+__all__ = ["Ends", "LayerMaker", "check_bins", "check_coupling", "check_no_context", "prebuilt"]
 
 tfb = tfp.bijectors
 P = ParamSpec("P")
@@ -43,6 +45,11 @@ ARGUMENTS = {
     "them: training then takes less memory, and more time a step.",
     "reversible": "whether the gradient recomputes each layer's input by its inverse instead of keeping it: training "
     "then takes memory that does not grow with the depth, and more time a step; not with batch_norm.",
+    "support": "ends of columns that are not the whole line, by their numbers from 0: {0: (0.0, None)} where the first "
+    "is positive; the ends are outside, None is open, and log p is -inf beyond. Of whole numbers they are the least "
+    "and the largest.",
+    "dequantize": "columns of whole numbers, by their numbers from 0: trained with fresh uniform noise of [0, 1) in "
+    "every batch; log_prob is then a lower bound of the log-probability, and samples are whole.",
     "seed": "integer that fixes the initial weights and random permutations.",
     "dtype": '"float32" or "float64".',
 }
@@ -51,6 +58,8 @@ NETWORK = ("hidden_units", "activation", "context_size", "dtype")  # what a chai
 
 def prebuilt(make_layers: Callable[P, LayerMaker | tuple[LayerMaker, list[tfb.Bijector]]]) -> Callable[P, Flow]:
     """The chain `x <- Standardize <- layer0 <- Permute <- layer1 ...`, with batch norm after every second layer.
+
+    Columns that are not the whole line have a `Support` before that.
 
     It decorates a function that has the name and the arguments of the chain, and returns what makes a layer, alone or
     with a list of bijectors for the latent end. Its docstring explains the arguments that are its own, under `Args:`;
@@ -106,7 +115,12 @@ def _build(name: str, options: dict[str, Any], make_layer: LayerMaker, last: Seq
     if "hidden_units" in options:
         config["hidden_units"] = list(options["hidden_units"])
     network = {k: options[k] for k in NETWORK if k in options}
-    layers = [Standardize(event_size, dtype=dtype)]
+    whole = check_columns(options["dequantize"], event_size)
+    ends = ends_of(options["support"], whole, event_size)
+    config["support"] = written(options["support"])
+    config["dequantize"] = list(whole)
+    layers = [] if ends is None else [Support(*ends, dtype=dtype)]
+    layers.append(Standardize(event_size, dtype=dtype))
     for i in range(num_layers):
         made = make_layer(i, {**network, "seed": int(rng.integers(2**31)), "name": f"{name}{i}"})
         layers += made if isinstance(made, list) else [made]
@@ -121,6 +135,7 @@ def _build(name: str, options: dict[str, Any], make_layer: LayerMaker, last: Seq
         dtype=dtype,
         chain=_chain_of(options),
         config=config,
+        **({"dequantize": whole} if whole else {}),
     )
 
 

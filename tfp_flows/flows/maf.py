@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
-from tfp_flows.flows.chain import LayerMaker, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, prebuilt
 from tfp_flows.networks import MADE, ShiftAndLogScale
 
 __all__ = ["maf"]
@@ -22,6 +22,8 @@ def maf(
     permutation: str | Sequence[Sequence[int]] = "reverse",
     log_scale_bound: float = 5.0,
     recompute: bool = False,
+    support: Ends | None = None,
+    dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
 ) -> LayerMaker:

@@ -6,7 +6,7 @@ from typing import Any
 from tfp_flows.bijectors import Autoregressive
 from tfp_flows.checks import check_sizes
 from tfp_flows.elementwise import MixtureOfLogistics
-from tfp_flows.flows.chain import LayerMaker, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, prebuilt
 from tfp_flows.networks import MADE
 
 __all__ = ["naf"]
@@ -24,6 +24,8 @@ def naf(
     permutation: str | Sequence[Sequence[int]] = "reverse",
     num_components: int = 8,
     recompute: bool = False,
+    support: Ends | None = None,
+    dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
 ) -> LayerMaker:

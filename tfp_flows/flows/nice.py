@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import NICE, Scale
-from tfp_flows.flows.chain import LayerMaker, check_coupling, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, check_coupling, prebuilt
 from tfp_flows.networks import MLP, ShiftAndLogScale
 
 __all__ = ["nice"]
@@ -23,6 +23,8 @@ def nice(
     batch_norm: bool = False,
     permutation: str | Sequence[Sequence[int]] = "reverse",
     reversible: bool = False,
+    support: Ends | None = None,
+    dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
 ) -> tuple[LayerMaker, list[tfp.bijectors.Bijector]]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tfp_flows.bijectors import Autoregressive
 from tfp_flows.elementwise import Spline
-from tfp_flows.flows.chain import LayerMaker, check_bins, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, check_bins, prebuilt
 from tfp_flows.networks import MADE
 
 __all__ = ["nsf"]
@@ -25,6 +25,8 @@ def nsf(
     interval: float = 3.0,
     logit_bound: float | None = 2.0,
     recompute: bool = False,
+    support: Ends | None = None,
+    dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
 ) -> LayerMaker:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfp_flows.bijectors import SplineCoupling
-from tfp_flows.flows.chain import LayerMaker, check_bins, check_coupling, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, check_bins, check_coupling, prebuilt
 from tfp_flows.networks import MLP
 
 __all__ = ["nsf_coupling"]
@@ -24,6 +24,8 @@ def nsf_coupling(
     interval: float = 3.0,
     logit_bound: float | None = 2.0,
     reversible: bool = False,
+    support: Ends | None = None,
+    dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
 ) -> LayerMaker:

@@ -1,11 +1,12 @@
 """Planar flow."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tfp_flows.bijectors import Planar
-from tfp_flows.flows.chain import LayerMaker, check_no_context, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, check_no_context, prebuilt
 
 __all__ = ["planar"]
 
@@ -18,6 +19,8 @@ def planar(
     context_size: int = 0,
     batch_norm: bool = False,
     recompute: bool = False,
+    support: Ends | None = None,
+    dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
 ) -> LayerMaker:

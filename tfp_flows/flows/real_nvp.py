@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfp_flows.bijectors import RealNVP
-from tfp_flows.flows.chain import LayerMaker, check_coupling, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, check_coupling, prebuilt
 from tfp_flows.networks import MLP, ShiftAndLogScale
 
 __all__ = ["real_nvp"]
@@ -22,6 +22,8 @@ def real_nvp(
     permutation: str | Sequence[Sequence[int]] = "reverse",
     log_scale_bound: float = 5.0,
     reversible: bool = False,
+    support: Ends | None = None,
+    dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
 ) -> LayerMaker:

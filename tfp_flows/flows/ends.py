@@ -1,0 +1,67 @@
+"""The support of columns as chains take it, `{column: (low, high)}`, and the two lists of ends that it stands for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tfp_flows.errors import InputError
+
+__all__ = ["Ends", "ends_of", "written"]
+
+Ends: TypeAlias = Mapping[int, tuple[float | None, float | None]]
+
+
+def ends_of(
+    support: Any, whole: Sequence[int], event_size: int
+) -> tuple[list[float | None], list[float | None]] | None:
+    """The D lower and the D upper ends, None where open; None in place of both where no column has any.
+
+    The ends of whole numbers are the least and the largest of them, to which noise of [0, 1) is added.
+
+    Raises:
+      InputError: for a column that is not there, or ends that are none.
+    """
+    if support is None:
+        return None
+    if not isinstance(support, Mapping):
+        raise InputError(f"support must be a dict, as in {{0: (0.0, None)}}; got {support!r}.")
+    low, high = [None] * event_size, [None] * event_size
+    for key, ends in support.items():
+        column = _number_of(key, event_size)
+        pair = ends.tolist() if hasattr(ends, "tolist") else ends
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(_is_end(end) for end in pair):
+            raise InputError(f"support[{key!r}] must be a pair (low, high), None where open; got {ends!r}.")
+        a, b = map(_or_none, pair)
+        if column in whole:
+            if any(end is not None and end != np.floor(end) for end in (a, b)):
+                raise InputError(
+                    f"support[{key!r}] must have whole ends, for the whole numbers of dequantize; got {ends!r}."
+                )
+            b = None if b is None else b + 1.0
+        if a is not None and b is not None and not a < b:
+            raise InputError(f"support[{key!r}] must have its low end below the high one; got {ends!r}.")
+        low[column], high[column] = a, b
+    return None if low == high == [None] * event_size else (low, high)
+
+
+def written(support: Ends | None) -> dict[str, list[float | None]] | None:
+    """A support that `ends_of` takes, in types that JSON has."""
+    return support and {str(column): [_or_none(end) for end in pair] for column, pair in support.items()}
+
+
+def _or_none(end: float | None) -> float | None:
+    return None if end is None or np.isinf(end) else float(end)
+
+
+def _number_of(key: Any, event_size: int) -> int:
+    """A column by its number from 0; JSON has numbers that are keys as texts."""
+    number = int(key) if isinstance(key, str) and key.isdecimal() else key
+    if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or not 0 <= number < event_size:
+        raise InputError(f"support must name columns by their numbers from 0 to {event_size - 1}; got {key!r}.")
+    return int(number)
+
+
+def _is_end(end: Any) -> bool:
+    is_number = isinstance(end, (int, float, np.number)) and not isinstance(end, bool)
+    return end is None or (is_number and end == end)
