@@ -7,14 +7,12 @@ import numpy as np
 
 from tfp_flows.errors import InputError
 
-__all__ = ["Ends", "ends_of", "written"]
+__all__ = ["Ends", "check_ends", "ends_of", "written"]
 
 Ends: TypeAlias = Mapping[int, tuple[float | None, float | None]]
 
 
-def ends_of(
-    support: Any, whole: Sequence[int], event_size: int
-) -> tuple[list[float | None], list[float | None]] | None:
+def ends_of(support: Any, whole: Sequence[int], event_size: int) -> tuple[list, list] | None:
     """The D lower and the D upper ends, None where open; None in place of both where no column has any.
 
     The ends of whole numbers are the least and the largest of them, to which noise of [0, 1) is added.
@@ -29,20 +27,23 @@ def ends_of(
     low, high = [None] * event_size, [None] * event_size
     for key, ends in support.items():
         column = _number_of(key, event_size)
-        pair = ends.tolist() if hasattr(ends, "tolist") else ends
-        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(_is_end(end) for end in pair):
-            raise InputError(f"support[{key!r}] must be a pair (low, high), None where open; got {ends!r}.")
-        a, b = map(_or_none, pair)
-        if column in whole:
-            if any(end is not None and end != np.floor(end) for end in (a, b)):
-                raise InputError(
-                    f"support[{key!r}] must have whole ends, for the whole numbers of dequantize; got {ends!r}."
-                )
-            b = None if b is None else b + 1.0
-        if a is not None and b is not None and not a < b:
-            raise InputError(f"support[{key!r}] must have its low end below the high one; got {ends!r}.")
-        low[column], high[column] = a, b
+        low[column], high[column] = check_ends(key, ends, column in whole)
     return None if low == high == [None] * event_size else (low, high)
+
+
+def check_ends(key: Any, ends: Any, is_whole: bool) -> tuple[float | None, float | None]:
+    """The ends of a column, or of its whole numbers with noise; `InputError`, naming `key`, unless they are a pair."""
+    pair = ends.tolist() if hasattr(ends, "tolist") else ends
+    got = f"got {ends!r} for {key!r}"
+    if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(_is_end(end) for end in pair):
+        raise InputError(f"support must be a pair (low, high) for each column, None where open; {got}.")
+    low, high = map(_or_none, pair)
+    if is_whole and any(end is not None and end != np.floor(end) for end in (low, high)):
+        raise InputError(f"support must have whole ends where a column is of whole numbers; {got}.")
+    high = high + 1.0 if is_whole and high is not None else high
+    if low is not None and high is not None and not low < high:
+        raise InputError(f"support must have its low end below the high one; {got}.")
+    return low, high
 
 
 def written(support: Ends | None) -> dict[str, list[float | None]] | None:

@@ -11,11 +11,18 @@ from tfp_flows.flow import Flow
 __all__ = ["check_inside"]
 
 
-def check_inside(flow: Flow, x: np.ndarray, columns: Sequence[str] | None = None, name: str = "x") -> None:
+def check_inside(
+    flow: Flow,
+    x: np.ndarray,
+    columns: Sequence[str] | None = None,
+    name: str = "x",
+    numbers: np.ndarray | None = None,
+) -> None:
     """Raises `InputError` for the first number of rows `[N, D]` that has no log-probability under any weights.
 
-    The sentence names its row, from 1, and its column: by its name where `columns` has them.
+    The sentence names its row, from 1 or by `numbers`, and its column: by its name where `columns` has them.
     """
+    numbers = np.arange(1, len(x) + 1) if numbers is None else numbers
     labels = None if columns is None else [repr(title) for title in columns]
     whole = list(flow.dequantize)
     broken = np.zeros(x.shape, bool)
@@ -23,8 +30,8 @@ def check_inside(flow: Flow, x: np.ndarray, columns: Sequence[str] | None = None
     if broken.any():
         row, column = np.argwhere(broken)[0]
         raise InputError(
-            f"{name}: row {row + 1}, {column_label(column, labels)} is {x[row, column]:.6g}, no whole number; "
-            "leave the column out of dequantize, or round it."
+            f"{name}: row {numbers[row]}, {column_label(column, labels)} is {x[row, column]:.6g}, no whole number; "
+            "train it without dequantize, or round it."
         )
     if flow.support is None:
         return
@@ -33,7 +40,7 @@ def check_inside(flow: Flow, x: np.ndarray, columns: Sequence[str] | None = None
     if outside.any():
         row, column = np.argwhere(outside)[0]
         raise InputError(
-            f"{name}: row {row + 1}, {column_label(column, labels)} is {x[row, column]:.6g}, and its support "
+            f"{name}: row {numbers[row]}, {column_label(column, labels)} is {x[row, column]:.6g}, and its support "
             f"{_in_words(low[column], high[column], column in whole)}; leave such rows out, or give it another support."
         )
 
