@@ -59,8 +59,8 @@ class Cumulative:
         if self.event_size != 1:
             raise InputError(f"{what} is that of one dimension; this flow has event_size={self.event_size}.")
         kwargs = self._check_kwargs(kwargs)
-        if self.dequantize and what != "quantile":  # up to 3 is below 4, where noise has been added
-            value = tf.math.floor(value) + 1
+        if self.dequantize and what != "quantile":
+            value = self._above_noise(value)
         if "context" in kwargs:
             event = [] if what == "quantile" else [1]
             batch = tf.shape(value)[: value.shape.rank - len(event)]
@@ -73,4 +73,13 @@ class Cumulative:
                 f"{what} needs layers that say whether they increase, by _is_increasing; got a chain of "
                 f"{', '.join(layer.name for layer in self.layers)}."
             ) from error
-        return tf.math.floor(found) if self.dequantize and what == "quantile" else found
+        return self._rounded(found) if self.dequantize and what == "quantile" else found
+
+    def _above_noise(self, value: tf.Tensor) -> tf.Tensor:
+        """Up to 3 means below 4, where noise has been added; and what there is beyond the ends counts at them."""
+        up_to = tf.math.floor(value)
+        if self.support is None:
+            return up_to + 1
+        (least, most), outer = self.support, self.layers[0]
+        below, above = (tf.cast(ends, value.dtype) for ends in (outer.low, outer.high))
+        return tf.where(up_to < least, below, tf.where(up_to >= most, above, up_to + 1))

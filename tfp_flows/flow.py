@@ -49,7 +49,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
     Columns in `dequantize` are whole numbers: the chain has the density of x + u, u uniform on [0, 1) in each of them,
     `log_prob` is the lower bound `E_u log p(x + u)` of the logarithm of their probability, and samples are rounded
-    down. `flow.continuous` is the law of x + u itself.
+    down, or to the nearest one in their support. `flow.continuous` is the law of x + u itself.
 
     `copy`, `copy.deepcopy` and `pickle` give a flow with variables of its own, equal to the last bit.
 
@@ -242,8 +242,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         """The rows `x = f(u)` of latents `u [..., D]`."""
         kwargs = self._check_kwargs({"context": context})
         u, kwargs, whole = self._of_known_rank(tf.cast(self._rows(u), self.dtype), kwargs)
-        x = self.bijector.forward(u, **self._split_kwargs(kwargs)[1])
-        return whole(rounded_down(x, self.dequantize) if self.dequantize else x)
+        return whole(self._rounded(self.bijector.forward(u, **self._split_kwargs(kwargs)[1])))
 
     @property
     def continuous(self) -> "Flow":
@@ -258,10 +257,14 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
     def support(self) -> tuple[np.ndarray, np.ndarray] | None:
         """The lower and the upper ends of the D columns, infinite where open; None if the first layer is no `Support`.
 
-        Whole numbers below `high` are rounded down from numbers below it: the largest is high - 1.
+        Of whole numbers they are the least and the largest, those x with which x and x + 1 are inside that layer's.
         """
         first = self.layers[0] if self.layers else None
-        return (first.low, first.high) if isinstance(first, Support) else None
+        if not isinstance(first, Support):
+            return None
+        whole = np.isin(np.arange(self.event_size), self.dequantize)
+        least, most = np.floor(first.low) + 1, np.ceil(first.high) - 2
+        return np.where(whole, least, first.low), np.where(whole, most, first.high)
 
     def standardize(self, x: Any, weights: np.ndarray | None = None, context: Any = None) -> None:
         """Sets every `Standardize` from the training rows `x [N, D]`, weighted by `weights [N]`.
@@ -416,7 +419,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         if not self.dequantize:
             return self._log_density(x, **kwargs)
         dtype = tf.float64 if self._exact else self.dtype
-        return log_prob_of_whole(self._log_density, x, self.dequantize, dtype, **kwargs)
+        return log_prob_of_whole(self._log_density, x, self.dequantize, self.support, dtype, **kwargs)
 
     def _log_density(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         most = np.finfo(self.dtype.as_numpy_dtype).max
@@ -458,7 +461,10 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
     def _call_sample_n(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tf.Tensor:
         x = super()._call_sample_n(self._with_batch(sample_shape, kwargs), seed, **kwargs)
-        return rounded_down(x, self.dequantize) if self.dequantize else x
+        return self._rounded(x)
+
+    def _rounded(self, x: tf.Tensor) -> tf.Tensor:
+        return rounded_down(x, self.dequantize, self.support) if self.dequantize else x
 
     def _sample_and_log_prob(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         if self.dequantize:

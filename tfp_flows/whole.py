@@ -46,16 +46,24 @@ def with_noise(x: np.ndarray, columns: Sequence[int], rng: np.random.Generator) 
 
 
 def log_prob_of_whole(
-    log_density: Callable[..., tf.Tensor], x: tf.Tensor, columns: Sequence[int], dtype: tf.DType, **kwargs: Any
+    log_density: Callable[..., tf.Tensor],
+    x: tf.Tensor,
+    columns: Sequence[int],
+    support: tuple[np.ndarray, np.ndarray] | None,
+    dtype: tf.DType,
+    **kwargs: Any,
 ) -> tf.Tensor:
-    """An estimate of `E_u log_density(x + u)` for rows `[..., D]`, with u in those columns; -inf if they are not whole.
+    """An estimate of `E_u log_density(x + u)` for rows `[..., D]`, with u in those columns.
 
-    It is the mean over `NOISES` values of u, always the same, which are evenly spread in each column; with
+    It is -inf where they are not whole, or outside the support, whose ends are inside: `[D]` each.
+    Otherwise it is the mean over `NOISES` values of u, always the same, which are evenly spread in each column; with
     `training=True`, over one that is drawn afresh. NaN stays NaN.
     """
     x, given, whole = as_rows(tf.cast(x, tf.float64), kwargs)
     mask = _mask(columns, x.shape[-1])
     is_broken = mask & (tf.math.floor(x) != x) & ~tf.math.is_nan(x)
+    if support is not None:
+        is_broken |= mask & ((x < support[0]) | (x > support[1]))
     if given.get("training"):
         drawn = tf.random.uniform(tf.shape(x), dtype=tf.float64)
         noise = tf.where(mask, (tf.math.floor(drawn * STEPS) + 0.5) / STEPS, 0.0)
@@ -75,10 +83,13 @@ def mean_noise(columns: Sequence[int], event_size: int) -> np.ndarray:
     return np.where(_mask(columns, event_size), 0.5, 0.0)
 
 
-def rounded_down(x: tf.Tensor, columns: Sequence[int]) -> tf.Tensor:
-    """Rows `[..., D]` with whole numbers in the columns."""
+def rounded_down(x: tf.Tensor, columns: Sequence[int], support: tuple[np.ndarray, np.ndarray] | None) -> tf.Tensor:
+    """Rows `[..., D]` with whole numbers in the columns, the nearest in their support."""
     x, _, whole = as_rows(x, {})
-    return whole(tf.where(_mask(columns, x.shape[-1]), tf.math.floor(x), x))
+    rounded = tf.math.floor(x)
+    if support is not None:
+        rounded = tf.minimum(tf.maximum(rounded, tf.cast(support[0], x.dtype)), tf.cast(support[1], x.dtype))
+    return whole(tf.where(_mask(columns, x.shape[-1]), rounded, x))
 
 
 def _mask(columns: Sequence[int], event_size: int) -> np.ndarray:

@@ -166,12 +166,12 @@ def _ends_in(low: tuple[float, ...], high: tuple[float, ...], dtype: str) -> _En
 
 
 def _inside(low: float, high: float, dtype: str) -> tuple[float, float]:
-    """The least and the largest number of a dtype between two ends: no number so small that it counts as 0."""
+    """The least and the largest number of a dtype between two ends, which are rounded: none so small that it is 0."""
     number, limits = np.dtype(dtype).type, np.finfo(dtype)
     least, most = number(max(low, -limits.max)), number(min(high, limits.max))
-    while float(least) <= low:
+    while np.isfinite(low) and least <= number(low):
         least = np.nextafter(least, number(np.inf)) if abs(least) > limits.tiny or least < 0 else limits.tiny
-    while float(most) >= high:
+    while np.isfinite(high) and most >= number(high):
         most = np.nextafter(most, number(-np.inf)) if abs(most) > limits.tiny or most > 0 else -limits.tiny
     return float(least), float(most)
 

@@ -15,7 +15,8 @@ Ends: TypeAlias = Mapping[int, tuple[float | None, float | None]]
 def ends_of(support: Any, whole: Sequence[int], event_size: int) -> tuple[list, list] | None:
     """The D lower and the D upper ends, None where open; None in place of both where no column has any.
 
-    The ends of whole numbers are the least and the largest of them, to which noise of [0, 1) is added.
+    Of whole numbers, whose ends are the least and the largest of them, they lie one farther out than these and their
+    noise reach: x + u has a density at its ends, where the logarithm of x + u would have a long tail.
 
     Raises:
       InputError: for a column that is not there, or ends that are none.
@@ -32,7 +33,7 @@ def ends_of(support: Any, whole: Sequence[int], event_size: int) -> tuple[list, 
 
 
 def check_ends(key: Any, ends: Any, is_whole: bool) -> tuple[float | None, float | None]:
-    """The ends of a column, or of its whole numbers with noise; `InputError`, naming `key`, unless they are a pair."""
+    """The ends of a column for `Support`; `InputError`, naming `key`, unless they are a pair."""
     pair = ends.tolist() if hasattr(ends, "tolist") else ends
     got = f"got {ends!r} for {key!r}"
     if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(_is_end(end) for end in pair):
@@ -40,10 +41,10 @@ def check_ends(key: Any, ends: Any, is_whole: bool) -> tuple[float | None, float
     low, high = map(_or_none, pair)
     if is_whole and any(end is not None and end != np.floor(end) for end in (low, high)):
         raise InputError(f"support must have whole ends where a column is of whole numbers; {got}.")
-    high = high + 1.0 if is_whole and high is not None else high
     if low is not None and high is not None and not low < high:
         raise InputError(f"support must have its low end below the high one; {got}.")
-    return low, high
+    room = (1.0, 2.0) if is_whole else (0.0, 0.0)
+    return None if low is None else low - room[0], None if high is None else high + room[1]
 
 
 def written(support: Ends | None) -> dict[str, list[float | None]] | None:

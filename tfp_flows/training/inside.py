@@ -35,8 +35,9 @@ def check_inside(
         )
     if flow.support is None:
         return
-    low, high = flow.support
-    outside = np.where(np.isin(np.arange(x.shape[1]), whole), x < low, x <= low) | (x >= high)
+    low, high = (ends.astype(x.dtype) for ends in flow.support)
+    is_whole = np.isin(np.arange(x.shape[1]), whole)
+    outside = (x < low) | (x > high) | (~is_whole & ((x == low) | (x == high)))
     if outside.any():
         row, column = np.argwhere(outside)[0]
         raise InputError(
@@ -47,6 +48,6 @@ def check_inside(
 
 def _in_words(low: float, high: float, whole: bool) -> str:
     words = ("from {:g}", "up to {:g}", " ") if whole else ("above {:g}", "below {:g}", " and ")
-    ends = zip(words, (low, high - whole), strict=False)
+    ends = zip(words, (low, high), strict=False)
     ends = words[2].join(word.format(end) for word, end in ends if np.isfinite(end))
     return f"is whole numbers {ends}" if whole else f"is {ends}, without the ends"
