@@ -162,9 +162,9 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
         Keyword arguments: `context [..., C]`; `training` (False), whether batch norm uses the batch's own statistics.
 
-        With columns in `dequantize` it is a lower bound of the log-probability, `E_u log p(x + u)`, estimated by the
+        With columns in `dequantize` it is an estimate of a lower bound of the log-probability, `E_u log p(x + u)`: the
         mean over eight values of u, evenly spread and always the same, or with `training` over one that is drawn
-        afresh; of what is no whole number there, -inf.
+        afresh. Of what is no whole number there, it is -inf.
         """
         check_order(x=value, context=kwargs.get("context"))
         value = self._rows(value)
