@@ -93,7 +93,8 @@ if __name__ == "__main__":
         if not given.laws or any(name.startswith(law) for law in given.laws):
             gaps, outside, masses = zip(*map(measure, range(given.seeds)), strict=True)
             shown = " ".join(f"{gap:+.3f}" for gap in gaps)
+            inside = " ".join(f"{mass:.3f}" for mass in masses if mass is not None)
             print(
-                f"| {name} | {shown} | {sum(outside)} | {' '.join(f'{m:.3f}' for m in masses if m is not None)} |",
+                f"| {name} | {shown} | {sum(outside)} | {inside} |",
                 flush=True,
             )
