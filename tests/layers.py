@@ -53,7 +53,7 @@ CASES = {
     "Autoregressive affine": lambda: _autoregressive(elementwise.Affine()),
     "Autoregressive shift": lambda: _autoregressive(elementwise.Shift()),
     "Autoregressive spline": lambda: _autoregressive(elementwise.Spline(5)),
-    "Autoregressive spline ends": lambda: _autoregressive(elementwise.Spline(5, 1.0, ends="free")),
+    "Autoregressive spline tails": lambda: _autoregressive(elementwise.Spline(5, 1.0, tails="free")),
     "Autoregressive spline context": lambda: _autoregressive(elementwise.Spline(5), CONTEXT),
     "Autoregressive mixture": lambda: _autoregressive(elementwise.MixtureOfLogistics(3)),
     "BatchNorm": lambda: b.BatchNorm(SIZE, dtype="float64"),
@@ -82,6 +82,9 @@ CASES = {
     "SplineCoupling context": lambda: _spline(CONTEXT),
     "Standardize": lambda: b.Standardize(SIZE, dtype="float64"),
     "Standardize whitening": lambda: b.Standardize(SIZE, whiten=True, dtype="float64"),
+    # the data of these tests is on the whole line: ends so far out that most of it is inside
+    "Support": lambda: b.Support([-20.0, -30.0, None], [25.0, None, 40.0], dtype="float64"),
+    "Support open": lambda: b.Support([None, -50.0, None], [None, 50.0, None], dtype="float64"),
 }
 
 

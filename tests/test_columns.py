@@ -153,7 +153,7 @@ def test_the_sentences():
     rows = np.stack([x, count, np.arange(N), np.exp(x), np.where(x < 0, 0, x)], axis=1)
     assert column_warnings(rows, columns=["x", "count", "id", "copy", "rain"], name="a.csv") == [
         "a.csv: column 'count' has whole numbers only, and so no density; "
-        "add uniform noise of one unit to it, or leave it out.",
+        "model it with dequantize, which adds uniform noise, or leave it out.",
         "a.csv: column 'id' has evenly spaced values, each once, as a row counter has, and so no density; "
         "leave it out.",
         "a.csv: column 'copy' is a rising function of column 'x', and so has no density beside it; leave one out.",

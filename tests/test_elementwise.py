@@ -11,7 +11,7 @@ from tfp_flows.elementwise import Affine, MixtureOfLogistics, Shift, Spline
 from tfp_flows.networks.solver import BLOCK
 
 MAPS = [Shift(), Affine(), Affine(0.5), Affine(None), Spline(5), Spline(2, 1.5, 1.0), Spline(8, 3.0, None)]
-MAPS += [Spline(5, ends="equal"), Spline(5, ends="free")]
+MAPS += [Spline(5, tails="equal"), Spline(5, tails="free")]
 MAPS += [MixtureOfLogistics(1), MixtureOfLogistics(4)]
 every_map = pytest.mark.parametrize("elementwise", MAPS, ids=str)
 
@@ -166,7 +166,7 @@ def test_a_network_that_does_not_fit_the_map_is_refused(kind):
         lambda: Affine(0.0),
         lambda: Affine(float("inf")),
         lambda: Spline(1),
-        lambda: Spline(5, ends="loose"),
+        lambda: Spline(5, tails="loose"),
         lambda: Spline(True),
         lambda: Spline(1001),
         lambda: Spline(8, -3.0),

@@ -332,6 +332,7 @@ def test_options_of_any_type_work_or_are_refused(name):
 
 
 PARTS = [(getattr(tff.bijectors, name), [2]) for name in ("Affine", "BatchNorm", "Planar", "Scale", "Standardize")]
+PARTS += [(tff.bijectors.Support, [[0.0, None], [1.0, 2.0]])]
 PARTS += [(tff.bijectors.LeakyReLU, []), (tff.networks.MADE, [2]), (tff.networks.MLP, [2, 2])]
 
 

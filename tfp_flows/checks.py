@@ -28,11 +28,6 @@ __all__ = [
 
 MOST = 2**31 - 1  # TensorFlow's sizes are of 32 bits
 MAY_BE_ZERO = ("context_size", "input_size", "num_masked", "octaves")  # of one dimension, nothing else is there
-    "context_size",
-    "input_size",
-    "num_masked",
-    "octaves",
-)  # nothing else has to be there for a layer of one dimension
 
 
 def check_sizes(**sizes: int) -> None:

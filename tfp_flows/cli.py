@@ -78,18 +78,20 @@ def _refuse(message: str, code: int) -> None:
 def _in_options(message: str) -> str:
     """A sentence of the package's, which speaks of arguments, in the language of options, and not too long."""
     command = typer.main.get_command(app)
-    names = {
-        param.name for each in command.commands.values() for param in each.params if param.param_type_name == "option"
+    options = {
+        param.name: param.opts[0]
+        for each in command.commands.values()
+        for param in each.params
+        if param.param_type_name == "option"
     }
     message = re.sub(r"^folder(?= (is|must|cannot)\b)", "out", message)  # as the command calls the folder of a run
-    for name in sorted(names, key=len, reverse=True):
-        option = "--" + name.replace("_", "-")
+    for name, option in sorted(options.items(), key=lambda pair: len(pair[0]), reverse=True):
         words = rf"(?<![\w-]){name}"
         message = re.sub(rf"{words}=True\b", option, message)
         message = re.sub(rf"{words}=(?=\S)", f"{option} ", message)
         # a word of one's own in a sentence is an argument if it has an underscore, begins it, or is said to be given
         message = re.sub(rf"{words}\b" if "_" in name else rf"^{name}(?= (is|must|has|cannot)\b)", option, message)
-        message = re.sub(rf"\b(with|leave) {name}\b", rf"\1 {option}", message)
+        message = re.sub(rf"\b(with|without|leave) {name}\b", rf"\1 {option}", message)
     message = re.sub(r"\bresume(?= (it|its|goes)\b)", "`tfp-flows train --resume`", message)
     if len(message) > MOST_WORDS:
         message = f"{message[: MOST_WORDS - 122]} … {message[-118:]}"
@@ -124,6 +126,19 @@ def train(
     columns: Columns = None,
     context_columns: ContextColumns = None,
     key: Key = None,
+    support: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME:LOW:HIGH",
+            help="Ends of a column, which are outside; either may be empty: price:0: for what is positive. Repeatable.",
+        ),
+    ] = None,
+    dequantize: Annotated[
+        list[str] | None, typer.Option("--whole", metavar="NAME", help="A column of whole numbers. Repeatable.")
+    ] = None,
+    auto: Annotated[
+        bool | None, typer.Option("--auto/--no-auto", help="Propose both from the rows of a file, and say what.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to make; by default a new one below runs/.")] = None,
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped, as it was begun.")
@@ -165,7 +180,8 @@ def train(
     given = {"flow": flow, "data": data, "columns": _columns(columns), "key": key, "epochs": epochs}
     given |= {"context_columns": _columns(context_columns)}
     given |= {"batch_size": batch_size, "learning_rate": learning_rate, "patience": patience, "device": device}
-    given |= {"steps_per_epoch": steps_per_epoch, "seed": seed}
+    given |= {"steps_per_epoch": steps_per_epoch, "seed": seed, "auto": auto}
+    given |= {"support": _support(support), "dequantize": _columns(",".join(dequantize)) if dequantize else None}
     given = {name: value for name, value in given.items() if value is not None}
     options = {"num_layers": num_layers, "hidden_units": _sizes(hidden_units), "batch_norm": batch_norm}
     options = {name: value for name, value in options.items() if value is not None}
@@ -181,7 +197,8 @@ def train(
         if flow is not None and flow != known.get("flow"):  # whose options are of another chain
             known.pop("options", None)
         if data is not None:
-            known = {name: value for name, value in known.items() if name not in ("columns", "context_columns", "key")}
+            of_the_data = ("columns", "context_columns", "key", "support", "dequantize")
+            known = {name: value for name, value in known.items() if name not in of_the_data}
         given = known | given | {"options": known.get("options", {}) | options}
         with _ended_by_signals(out):
             run = Run.train(out, **given, checkpoint_every=checkpoint_every, force=force)
@@ -379,7 +396,8 @@ def _measured(metrics: dict[str, Any], rows: str) -> str:
     if "kl" in metrics:
         line = f"KL(student, teacher) {metrics['kl']:.4f}{error} nats on {metrics['rows']:,} of the student's samples"
     else:
-        line = f"NLL {metrics['nll']:.4f}{error} nats on {metrics['rows']:,} {rows} (lower is better)"
+        at_most = "at most " if metrics.get("is_bound") else ""
+        line = f"NLL {at_most}{metrics['nll']:.4f}{error} nats on {metrics['rows']:,} {rows} (lower is better)"
     if "gap" in metrics:
         line += f"; gap to the entropy {metrics['gap']:.4f}"
     return line + (f"; {metrics['seconds']:.0f} s" if "seconds" in metrics else "")
@@ -401,6 +419,24 @@ def _columns(text: str | None) -> list[str | int] | None:
     if text is None:
         return None
     return [int(part) if part.strip().isdecimal() else part.strip() for part in text.split(",")]
+
+
+def _support(texts: list[str] | None) -> dict[str, tuple[float | None, float | None]] | None:
+    """`name:low:high`, where either end may be empty and a name may have colons itself."""
+    if not texts:
+        return None
+    found = {}
+    for text in texts:
+        name, *ends = text.rsplit(":", 2)
+        try:
+            found[name.strip()] = tuple(float(end) if end.strip() else None for end in ends)
+        except ValueError:
+            ends = []
+        if len(ends) != 2 or not name.strip():
+            raise InputError(
+                f"support must be NAME:LOW:HIGH, either end empty where open, as in price:0:; got {text!r}."
+            )
+    return found
 
 
 @contextlib.contextmanager

@@ -59,15 +59,27 @@ class Cumulative:
         if self.event_size != 1:
             raise InputError(f"{what} is that of one dimension; this flow has event_size={self.event_size}.")
         kwargs = self._check_kwargs(kwargs)
+        if self.dequantize and what != "quantile":
+            value = self._above_noise(value)
         if "context" in kwargs:
             event = [] if what == "quantile" else [1]
             batch = tf.shape(value)[: value.shape.rank - len(event)]
             batch = tf.broadcast_dynamic_shape(batch, tf.shape(kwargs["context"])[:-1])
             value = tf.broadcast_to(value, tf.concat([batch, tf.constant(event, tf.int32)], 0))
         try:
-            return getattr(super(), what)(value, name=name, **kwargs)
+            found = getattr(super(), what)(value, name=name, **kwargs)
         except NotImplementedError as error:
             raise InputError(
                 f"{what} needs layers that say whether they increase, by _is_increasing, and a base that has {what}; "
                 f"got a chain of {', '.join(layer.name for layer in self.layers)} on {self.distribution.name}."
             ) from error
+        return self._rounded(found) if self.dequantize and what == "quantile" else found
+
+    def _above_noise(self, value: tf.Tensor) -> tf.Tensor:
+        """Up to 3 means below 4, where noise has been added; and what there is beyond the ends counts at them."""
+        up_to = tf.math.floor(value)
+        if self.support is None:
+            return up_to + 1
+        (least, most), outer = self.support, self.layers[0]
+        below, above = (tf.cast(ends, value.dtype) for ends in (outer.low, outer.high))
+        return tf.where(up_to < least, below, tf.where(up_to >= most, above, up_to + 1))

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bases import Gaussian, as_base
-from tfp_flows.bijectors import ActNorm, BatchNorm, Standardize
+from tfp_flows.bijectors import ActNorm, BatchNorm, Standardize, Support
 from tfp_flows.bijectors.rows import as_rows
 from tfp_flows.checks import check_dtype, check_shape, check_sizes
 from tfp_flows.cumulative import Cumulative
@@ -26,6 +26,7 @@ from tfp_flows.recipe import Recorded
 from tfp_flows.seeds import stateless
 from tfp_flows.state import save_state
 from tfp_flows.unseen import warn_if_unseen
+from tfp_flows.whole import check_columns, log_prob_of_whole, mean_noise, rounded_down, with_noise
 
 __all__ = ["Flow"]
 
@@ -45,7 +46,13 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
     `Standardize` of its own, `standardize_context`, and goes through `context_network`, if there is one, before it
     reaches them.
 
-    Rows of float64 keep their digits until the first `Standardize` has taken off their mean, whatever the flow's dtype.
+    Rows of float64 keep their digits until the first `Standardize` has taken off their mean, whatever the flow's dtype,
+    and through a `Support` at the data's end.
+
+    Columns in `dequantize` are whole numbers: the chain has the density of x + u, u uniform on [0, 1) in each of them,
+    `log_prob` is the lower bound `E_u log p(x + u)` of the logarithm of their probability, and samples are rounded
+    down, or to the nearest one in their support. `flow.continuous` is the law of x + u itself.
+
     `copy`, `copy.deepcopy` and `pickle` give a flow with variables of its own, equal to the last bit.
 
     Args:
@@ -62,6 +69,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
       context_network: a network `[N, C] -> [N, E]` between the standardised context and the layers, which are built for
         contexts of E then: a `tff.networks.MLP`, a Keras layer or model, a function without variables. What it is not
         to learn is frozen before the flow is built.
+      dequantize: columns of whole numbers, counted from 0, as in `x[:, 0]`.
       columns: names of the D columns, where they are known.
       context_columns: names of the C columns of the context.
       name: name of the distribution; by default that of the chain.
@@ -107,6 +115,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         config: dict[str, Any] | None = None,
         base: str | tfd.Distribution = "normal",
         context_network: Callable | None = None,
+        dequantize: Sequence[int] = (),
         columns: Sequence[str] | None = None,
         context_columns: Sequence[str] | None = None,
         name: str | None = None,
@@ -116,6 +125,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         check_dtype(dtype)
         _check_layers(layers, event_size, dtype)
         self.event_size, self.context_size, self.config = event_size, context_size, config
+        self.dequantize = check_columns(dequantize, event_size)
         self.columns = _titles("columns", columns, event_size)
         self.context_columns = _titles("context_columns", context_columns, context_size)
         self.layers = list(layers)
@@ -134,8 +144,9 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
             parameters=parameters,
             name=name or (config["name"] if config else "flow"),
         )
-        # What follows a first Standardize, which takes rows of another type than the rest.
-        rest = self.layers[1:] if self.standardizes_first else self.layers
+        # What follows the first layers that take rows of another type than the rest.
+        self._exact = _leading(self.layers)
+        rest = self.layers[self._exact :]
         self._after_first = self._no_dependency(chain(rest) if rest else tfb.Identity())
         self._key = next(_keys)
         _flows[self._key] = self
@@ -172,6 +183,10 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         inside a `tf.function`: each costs what an eager call costs otherwise, some tenths of a second.
 
         Keyword arguments: `context [..., C]`; `training` (False), whether batch norm uses the batch's own statistics.
+
+        With columns in `dequantize` it is an estimate of a lower bound of the log-probability, `E_u log p(x + u)`: the
+        mean over eight values of u, evenly spread and always the same, or with `training` over one that is drawn
+        afresh. Of what is no whole number there, it is -inf.
         """
         check_order(x=value, context=kwargs.get("context"))
         value = self._rows(value)
@@ -233,18 +248,45 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         return self.sample_and_log_prob(sample_shape, seed, **kwargs)
 
     def encode(self, x: Any, *, context: Any = None, training: bool = False) -> tf.Tensor:
-        """The latents `u = f^-1(x)` of rows `x [..., D]`, which have the base's law where the flow fits the rows'."""
+        """The latents `u = f^-1(x)` of rows `x [..., D]`, which have the base's law where the flow fits the rows'.
+
+        Of whole numbers in the columns of `dequantize`, they are those of x + 0.5.
+        """
         check_order(x=x, context=context)
         kwargs = self._check_kwargs({"context": context, "training": training})
         x, kwargs, whole = self._of_known_rank(self._rows(x), kwargs)
-        z = self.layers[0].standardized(x) if self.standardizes_first else x
+        if self.dequantize:
+            x = tf.cast(x, tf.float64) + mean_noise(self.dequantize, self.event_size)
+        z, _ = self._through_first(x)
         return whole(self._after_first.inverse(z, **self._split_kwargs(kwargs)[1]))
 
     def decode(self, u: Any, *, context: Any = None) -> tf.Tensor:
         """The rows `x = f(u)` of latents `u [..., D]`."""
         kwargs = self._check_kwargs({"context": context})
         u, kwargs, whole = self._of_known_rank(tf.cast(self._rows(u), self.dtype), kwargs)
-        return whole(self.bijector.forward(u, **self._split_kwargs(kwargs)[1]))
+        return whole(self._rounded(self.bijector.forward(u, **self._split_kwargs(kwargs)[1])))
+
+    @property
+    def continuous(self) -> "Flow":
+        """The flow without `dequantize`, with the very same variables: the law of x + u, with a density of its own."""
+        if not self.dequantize:
+            return self
+        alias = copy.copy(self)
+        alias.__dict__["dequantize"] = ()
+        return alias
+
+    @property
+    def support(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The lower and the upper ends of the D columns, infinite where open; None if the first layer is no `Support`.
+
+        Of whole numbers they are the least and the largest, those x with which x and x + 1 are inside that layer's.
+        """
+        first = self.layers[0] if self.layers else None
+        if not isinstance(first, Support):
+            return None
+        whole = np.isin(np.arange(self.event_size), self.dequantize)
+        least, most = np.floor(first.low) + 1, np.ceil(first.high) - 2
+        return np.where(whole, least, first.low), np.where(whole, most, first.high)
 
     def standardize(self, x: Any, weights: np.ndarray | None = None, context: Any = None) -> None:
         """Sets every `Standardize` and `ActNorm` from the training rows `x [N, D]`, weighted by `weights [N]`.
@@ -261,6 +303,12 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         self._set_statistics((Standardize, ActNorm), x, context, weights)
         if sets_base:
             base.standardize(self.encode(x, context=context), weights, context if base.context_size else None)
+
+    def standardized(self, x: Any) -> tf.Tensor | None:
+        """Rows `x [N, D]` as the first `Standardize` hands them on; None if there are other layers before it."""
+        if not self._is_standardized_first:
+            return None
+        return self._through_first(self._with_noise(self._rows(x)))[0]
 
     @property
     def is_unstandardized(self) -> bool:
@@ -282,14 +330,14 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
     def _set_statistics(self, kind: type | tuple[type, ...], x: Any, context: Any, *weights: np.ndarray | None) -> None:
         """Takes the rows through the chain, and gives each layer of a kind the statistics of what reaches it."""
         last = max((i for i, layer in enumerate(self.layers) if isinstance(layer, kind)), default=-1)
-        x, by_layer = self._rows(x), {}
+        x, by_layer = self._with_noise(self._rows(x)), {}
         if last > 0:
             _, by_layer = self._split_kwargs(self._check_kwargs({"context": context}))
-        for layer in self.layers[: last + 1]:
+        for i, layer in enumerate(self.layers[: last + 1]):
             if isinstance(layer, kind):
                 layer.set_statistics(x, *weights)
-            if isinstance(layer, Standardize):
-                x = layer.standardized(x)
+            if i < self._exact:
+                x, _ = layer.of_any_dtype(x)
             else:
                 x = layer.inverse(tf.cast(x, self.dtype), **by_layer.get(layer.name, {}))
 
@@ -304,6 +352,8 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
             parts.append(("base", _kind_of(self.distribution), self.distribution))
         for name, kind, part in parts:
             lines.append(f"  {name:<16} {kind:<32} {_count(part.trainable_variables):>9,} parameters")
+        if self.dequantize:
+            lines.append(f"  whole numbers in column {', '.join(str(i + 1) for i in self.dequantize)}")
         total = _count(self.trainable_variables)
         return "\n".join([*lines, f"  {total:,} trainable parameters, {_count(self.variables) - total:,} statistics"])
 
@@ -355,17 +405,36 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         return tf.constant([], tf.int32)
 
     @property
-    def standardizes_first(self) -> bool:
-        """Whether the first layer is a `Standardize`, which takes float64 rows as they are."""
-        return bool(self.layers) and isinstance(self.layers[0], Standardize)
+    def takes_float64(self) -> bool:
+        """Whether rows of float64 keep their digits: through a `Support` or `Standardize` first, or whole numbers."""
+        return self._exact > 0 or bool(self.dequantize)
+
+    @property
+    def _is_standardized_first(self) -> bool:
+        """Whether a `Standardize` is at the end of the first layers."""
+        return self._exact > 0 and isinstance(self.layers[self._exact - 1], Standardize)
+
+    def _with_noise(self, x: tf.Tensor) -> tf.Tensor:
+        """The rows, with noise in the columns of whole numbers: the same at every call."""
+        if not self.dequantize:
+            return x
+        return tf.constant(with_noise(x.numpy(), self.dequantize, np.random.default_rng(0)))
+
+    def _through_first(self, x: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        """Rows of any dtype through the first layers, which take them: in the flow's dtype then; and the log-det."""
+        log_det = 0.0
+        for layer in self.layers[: self._exact]:
+            x, of_layer = layer.of_any_dtype(x)
+            log_det += tf.cast(of_layer, self.dtype)
+        return tf.cast(x, self.dtype), log_det
 
     def _rows(self, value: Any) -> tf.Tensor:
         """A new tensor: new, so that TFP's cache cannot answer with what it knew of an old one.
 
-        It is in the flow's dtype, or in float64 if a `Standardize` is there to take it.
+        It is in the flow's dtype, or in float64 if the first layer takes it.
         """
         value = _exact(value, self.columns, "x", self.event_size)
-        if value.dtype != tf.float64 or not self.standardizes_first:
+        if value.dtype != tf.float64 or not self.takes_float64:
             value = tf.cast(value, self.dtype)
         return _with_last(tf.identity(value), self.event_size, "x")
 
@@ -379,13 +448,16 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         return tf.ensure_shape(x, [None, self.event_size]), kwargs, whole
 
     def _log_prob(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+        if not self.dequantize:
+            return self._log_density(x, **kwargs)
+        dtype = tf.float64 if self._exact else self.dtype
+        return log_prob_of_whole(self._log_density, x, self.dequantize, self.support, dtype, **kwargs)
+
+    def _log_density(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         most = np.finfo(self.dtype.as_numpy_dtype).max
-        if not self.standardizes_first:
-            return log_prob_of_any_rows(self._log_prob_after_first, x, most, **kwargs)
-        first = self.layers[0]
-        z = first.standardized(x)
-        log_prob = log_prob_of_any_rows(self._log_prob_after_first, z, np.sqrt(most), **kwargs)
-        return log_prob - first.forward_log_det_jacobian(z, event_ndims=1)
+        most = np.sqrt(most) if self._is_standardized_first else most
+        z, log_det = self._through_first(x)
+        return log_prob_of_any_rows(self._log_prob_after_first, z, most, **kwargs) + log_det
 
     def _log_prob_after_first(self, z: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         of_base, by_layer = self._split_kwargs(kwargs)
@@ -426,9 +498,15 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         return of_base, by_layer
 
     def _call_sample_n(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tf.Tensor:
-        return super()._call_sample_n(self._of_base(sample_shape, kwargs), seed, **kwargs)
+        return self._rounded(super()._call_sample_n(self._of_base(sample_shape, kwargs), seed, **kwargs))
+
+    def _rounded(self, x: tf.Tensor) -> tf.Tensor:
+        return rounded_down(x, self.dequantize, self.support) if self.dequantize else x
 
     def _sample_and_log_prob(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        if self.dequantize:
+            x = self._call_sample_n(sample_shape, seed, **kwargs)
+            return x, self._log_prob(x, **kwargs)
         return super()._sample_and_log_prob(self._of_base(sample_shape, kwargs), seed, **kwargs)
 
     def _of_base(self, sample_shape: Any, kwargs: dict[str, Any]) -> tf.Tensor:
@@ -534,6 +612,14 @@ def _check_layers(layers: Any, event_size: int, dtype: str) -> None:
                 raise InputError(
                     f"layer {layer.name} is of {other}; the flow has dtype={dtype!r}: both must be the same."
                 )
+
+
+def _leading(layers: list[tfb.Bijector]) -> int:
+    """How many of the first layers take rows of any dtype: those of `Support`, and a `Standardize` at their end."""
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Support):
+            return i + isinstance(layer, Standardize)
+    return len(layers)
 
 
 def _titles(name: str, titles: Any, size: int) -> tuple[str, ...] | None:

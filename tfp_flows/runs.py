@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tfp_flows.checks import check_flags, check_names, check_text, check_training, given
+from tfp_flows.column_options import chain_options, column_settings, positions
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.json_files import as_json, read_json, write_json
 from tfp_flows.run_folder import RunFolder, read_history, write_history
@@ -79,6 +80,9 @@ class Run:
         columns: list[str | int] | None = None,
         context_columns: list[str | int] | None = None,
         key: str | None = None,
+        support: Mapping[str | int, tuple[float | None, float | None]] | None = None,
+        dequantize: list[str | int] | None = None,
+        auto: bool = False,
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
@@ -101,6 +105,11 @@ class Run:
           columns: which columns of a file; all by default, but for those of the context.
           context_columns: the columns of a file that the flow is conditional on.
           key: which array of an NPZ file.
+          support: of columns, by name or by number from 1 among those that are modelled: `{"price": (0, None)}`; as
+            for the chains.
+          dequantize: the columns of whole numbers, likewise.
+          auto: whether to propose both from the training rows of a file, for columns that neither names, and to say so
+            on stderr; see `tff.datasets.propose`.
           epochs: rounds at most; None for 45 of `nsf_coupling`, 200 of `maf`, 120 of the others.
           batch_size: rows of a step; None for what `tff.fit` chooses.
           learning_rate: of Adam, at the start of a cosine decay; None for 0.005 of `nsf_coupling`, else 0.01.
@@ -125,6 +134,7 @@ class Run:
             **{"flow": flow, "options": _options(options), **source, "epochs": rounds if epochs is None else epochs},
             **{"batch_size": batch_size, "learning_rate": rate if learning_rate is None else learning_rate},
             **{"patience": patience, "steps_per_epoch": steps_per_epoch, "device": device, "seed": seed},
+            **column_settings(support, dequantize, auto),
         }
         name = f"{flow}-{Path(settings['data']).stem}"
         return cls._begin(folder, name, "train", settings, force, verbose, checkpoint_every)
@@ -344,33 +354,22 @@ class Run:
 
 
 class _Rows(NamedTuple):
-    """Rows `[N, D]` with the context `[N, C]` that they go with, and the names of their columns."""
+    """Rows `[N, D]` with the context `[N, C]` that they go with, names of columns, and the rows' numbers, from 1."""
 
     x: "np.ndarray"
     context: "np.ndarray | None" = None
     columns: tuple[str, ...] | None = None
     context_columns: tuple[str, ...] | None = None
+    numbers: "np.ndarray | None" = None
 
     def take(self, index: Any) -> "_Rows":
         """The rows of an index."""
-        return self._replace(x=self.x[index], context=None if self.context is None else self.context[index])
+        of_rows = {"x": self.x, "context": self.context, "numbers": self.numbers}
+        return self._replace(**{name: None if part is None else part[index] for name, part in of_rows.items()})
 
     def first(self, count: int) -> "_Rows":
         """The first of the rows."""
         return self.take(slice(count))
-
-
-def _positions(columns: list[str | int], table: "Table") -> list[int]:
-    """Where columns stand in a table: names, or numbers from 1."""
-    found = []
-    for column in columns:
-        known = list(table.columns or ())
-        place = known.index(column) if column in known else column - 1 if isinstance(column, int) else -1
-        if not 0 <= place < table.rows.shape[1]:
-            has = f"{', '.join(known)}" if known else f"{table.rows.shape[1]} without names"
-            raise InputError(f"context_columns has {column!r}; the columns of {table.name} are: {has}.")
-        found.append(place)
-    return found
 
 
 class _Source:
@@ -408,7 +407,7 @@ class _Source:
             x = self.table(self._columns)
             return _Rows(x.rows, context.rows, x.columns, context.columns)
         table = self.table(None)
-        left = sorted({*range(table.rows.shape[1])} - set(_positions(self._context_columns, table)))
+        left = sorted({*range(table.rows.shape[1])} - set(positions("context_columns", self._context_columns, table)))
         if not left:
             raise InputError(f"context_columns must leave a column of {self.name}; got all {table.rows.shape[1]}.")
         names = table.columns and tuple(table.columns[i] for i in left)
@@ -444,6 +443,7 @@ class _Source:
         if self.law:
             return None, _Rows(self.law.split(seed).test)
         rows = self.parted()
+        rows = rows._replace(numbers=np.arange(1, len(rows.x) + 1))
         print(datasets.Table(rows.x, rows.columns, self.name).describe(), file=sys.stderr)
         check_names(self.name, (*(rows.columns or ()), *(rows.context_columns or ())))
         order = np.random.default_rng(seed).permutation(len(rows.x))
@@ -504,13 +504,18 @@ class _Work(NamedTuple):
 
 def _training(settings: dict[str, Any]) -> _Work:
     import tfp_flows as tff
+    from tfp_flows.training.inside import check_inside
 
     source = _Source(settings)
     rows, test = source.split(settings["seed"])
     context_size = 0 if test.context is None else test.context.shape[1]
     sizes = {"event_size": test.x.shape[1], "seed": settings["seed"]}
     sizes |= {"context_size": context_size} if context_size else {}
-    flow = tff.make(settings["flow"], **sizes, **settings["options"])
+    known = rows or test
+    bounds = chain_options(settings, tff.datasets.Table(known.x, known.columns, source.name), rows is None)
+    flow = tff.make(settings["flow"], **sizes, **bounds | settings["options"])
+    for part in (test, rows or test):
+        check_inside(flow, part.x, part.columns, source.name, part.numbers)
     patience = FILE_PATIENCE if settings["patience"] is None and source.law is None else settings["patience"]
     numbers = {name: settings[name] for name in NUMBERS}
 
@@ -535,6 +540,8 @@ def _distillation(settings: dict[str, Any]) -> _Work:
     context = None
     if expert.context_size:
         sizes["context_size"], context = expert.context_size, teacher.context()
+    known = expert.config or {}
+    sizes |= {name: known[name] for name in ("support", "dequantize") if known.get(name)}
     student = tff.make(settings["flow"], **sizes, **settings["options"])
     student.columns, student.context_columns = expert.columns, expert.context_columns
     numbers = {name: settings[name] for name in NUMBERS}
@@ -646,7 +653,8 @@ def _scores(flow: "Flow", rows: _Rows, entropy: float | None) -> Scores:
     from tfp_flows import plots
 
     log_prob = plots.log_prob_of(flow, rows.x, context=rows.context)
-    return Scores(log_prob, _summary(log_prob, entropy))
+    is_bound = {"is_bound": True} if flow.dequantize else {}  # NLL of whole numbers is that or less
+    return Scores(log_prob, _summary(log_prob, entropy) | is_bound)
 
 
 def _summary(log_prob: "np.ndarray", entropy: float | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tfp_flows.bijectors.reversible_chain import ReversibleChain
 from tfp_flows.bijectors.scale import Scale
 from tfp_flows.bijectors.spline_coupling import SplineCoupling
 from tfp_flows.bijectors.standardize import Standardize
+from tfp_flows.bijectors.support import Support
 
 __all__ = [
     "NICE",
@@ -34,4 +35,5 @@ __all__ = [
     "Scale",
     "SplineCoupling",
     "Standardize",
+    "Support",
 ]

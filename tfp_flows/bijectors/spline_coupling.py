@@ -30,7 +30,7 @@ class SplineCoupling(Coupling):
       interval: B, positive: data should be of the order of 1, as `Standardize` makes it.
       logit_bound: bound on the absolute logits of widths and heights, positive; None for no bound on anything, the law
         of version 0.1.
-      ends: the slopes at both ends of the interval and beyond: "one"; "equal", one that is learnt; "free", two.
+      tails: the slopes at both ends of the interval and beyond: "identity", one; "equal", one that is learnt; "free", two.
       name: name of the layer.
 
     Raises:
@@ -55,15 +55,15 @@ class SplineCoupling(Coupling):
         *,
         interval: float = 3.0,
         logit_bound: float | None = 2.0,
-        ends: str = "one",
+        tails: str = "identity",
         name: str | None = None,
     ) -> None:
-        learnt = Spline(2, ends=ends).params - Spline(2).params
+        learnt = Spline(2, tails=tails).params - Spline(2).params
         bins, rest = divmod(network.params + 1 - learnt, 3)
         if rest or not 2 <= bins <= MOST_BINS:
             raise InputError(
-                f"network.params must be 3 K - 1 for K of 2 to {MOST_BINS} bins, and {learnt} for ends={ends!r}; "
+                f"network.params must be 3 K - 1 for K of 2 to {MOST_BINS} bins, and {learnt} for tails={tails!r}; "
                 f"got {network.params}."
             )
-        spline = Spline(bins, interval, logit_bound, ends)
+        spline = Spline(bins, interval, logit_bound, tails)
         super().__init__(num_masked, network, spline, name=name or "spline_coupling")

@@ -88,6 +88,10 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
             correlation = shrunk_correlation((x - loc) / scale, weights)
             self.whitening.assign(np.linalg.inv(np.linalg.cholesky(correlation)))
 
+    def of_any_dtype(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """`inverse(x)` of rows of any dtype, `[..., D]` in the layer's, and its log-det `[]`."""
+        return self.standardized(x), -self._forward_log_det_jacobian(x)
+
     def standardized(self, x: tf.Tensor) -> tf.Tensor:
         """`inverse(x)` of rows of any type, float64 ones included: a `tfb.Bijector` takes those of its own type."""
         high, low, scale = self._in(x.dtype)

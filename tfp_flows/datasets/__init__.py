@@ -9,6 +9,7 @@ from tfp_flows.datasets.dataset import Dataset, Split
 from tfp_flows.datasets.files import read_rows, read_table, write_rows
 from tfp_flows.datasets.gaussian import gaussian
 from tfp_flows.datasets.mesh import is_mesh_file, mesh
+from tfp_flows.datasets.proposal import Proposal, propose
 from tfp_flows.datasets.siggraph import siggraph
 from tfp_flows.datasets.table import Table, as_rows, as_table, matched
 from tfp_flows.datasets.two_moons import two_moons
@@ -17,6 +18,7 @@ from tfp_flows.errors import InputError
 __all__ = [
     "Dataset",
     "Finding",
+    "Proposal",
     "Split",
     "Table",
     "as_rows",
@@ -31,6 +33,7 @@ __all__ = [
     "matched",
     "mesh",
     "names",
+    "propose",
     "read_rows",
     "read_table",
     "siggraph",

@@ -40,7 +40,8 @@ _SAMPLE = 100_000  # rows that values and repeats are looked for in; of more, as
 _WIDEST = 1_000  # columns; among more, dependencies are not looked for
 _COINCIDENCES = 8.0  # equal pairs that chance would bring: that there is none, it brings once in exp(8) = 3000 times
 
-ADD_NOISE = "add uniform noise of one {unit} to it, or leave it out"  # the one advice for what is discrete
+ADD_NOISE = "add uniform noise of one step to it, or leave it out"
+DEQUANTIZE = "model it with dequantize, which adds uniform noise, or leave it out"  # the command says --whole
 
 
 class Finding(NamedTuple):
@@ -76,8 +77,8 @@ def judge_columns(
     >>> rng = np.random.default_rng(0)
     >>> rows = np.stack([rng.normal(size=1000), rng.poisson(3.0, 1000)], axis=1)
     >>> for finding in datasets.judge_columns(rows, columns=["height", "sons"]):
-    ...     print(finding.sentence)
-    x: column 'sons' has whole numbers only, and so no density; add uniform noise of one unit to it, or leave it out.
+    ...     print(finding.kind, finding.sentence.partition(";")[0])
+    whole x: column 'sons' has whole numbers only, and so no density
     """
     labels = None if columns is None else [repr(title) for title in columns]
     used = rows if weight is None or (weight > 0).all() else rows[weight > 0]
@@ -268,9 +269,9 @@ def _in_words(values: np.ndarray, step: float, whole: bool, frequent: str) -> tu
             f"has steps of {step:g}, the least between float32 numbers of that size; give the rows in float64",
         )
     if whole:
-        return "whole", f"has whole numbers only, and so no density; {ADD_NOISE.format(unit='unit')}"
+        return "whole", f"has whole numbers only, and so no density; {DEQUANTIZE}"
     if step and len(values) > 2:
-        return "steps", f"has multiples of {step:.6g} only, and so no density; {ADD_NOISE.format(unit='step')}"
+        return "steps", f"has multiples of {step:.6g} only, and so no density; {ADD_NOISE}"
     found = f"has {len(values)} different values only" if len(values) <= 20 else frequent
     return "repeated", f"{found}, and so no density; leave it out, or those rows"
 

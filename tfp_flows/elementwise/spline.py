@@ -14,7 +14,7 @@ __all__ = ["Spline"]
 MOST_BINS = 500
 MIN_BIN = 1e-3  # smallest width and height of a bin, as a part of the interval
 MIN_SLOPE = 1e-3  # smallest slope at a knot
-ENDS = {"one": 0, "equal": 1, "free": 2}  # how many slopes at the ends are learnt
+TAILS = {"identity": 0, "equal": 1, "free": 2}  # how many slopes at the ends are learnt
 SLOPE_BOUND = 10.0  # of what a network says of a slope, where logits are bounded
 
 
@@ -35,7 +35,8 @@ class Spline:
       bins: K, 2 to 500.
       interval: B, positive.
       logit_bound: bound on the absolute logits of widths and heights, positive; None for no bound on anything.
-      ends: the slopes at both ends: "one"; "equal", one number that is learnt, as on a circle; or "free", two.
+      tails: the slopes at both ends and of the lines: "identity", one; "equal", one number that is learnt, as on a circle;
+        or "free", two numbers.
 
     >>> import tensorflow as tf, tfp_flows as tff
     >>> spline = tff.elementwise.Spline(8)
@@ -50,19 +51,19 @@ class Spline:
     bins: int = 8
     interval: float = 3.0
     logit_bound: float | None = 2.0
-    ends: str = "one"
+    tails: str = "identity"
 
     def __post_init__(self) -> None:
         check_sizes(bins=self.bins)
         if not 2 <= self.bins <= MOST_BINS:
             raise InputError(f"bins must be from 2 to {MOST_BINS}; got {self.bins!r}.")
         check_positive(interval=self.interval, **given(logit_bound=self.logit_bound))
-        check_choice("ends", self.ends, list(ENDS))
+        check_choice("tails", self.tails, list(TAILS))
 
     @property
     def params(self) -> int:
         """`3 K - 1`, and one or two more for ends that are learnt."""
-        return 3 * self.bins - 1 + ENDS[self.ends]
+        return 3 * self.bins - 1 + TAILS[self.tails]
 
     def forward(self, raw: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`u -> x` and the log-slope."""
@@ -118,13 +119,13 @@ class Spline:
 
         Beside them the raw slopes at the ends, one for both or two, where they are learnt.
         """
-        sizes, slopes, ends = tf.split(raw, [2 * self.bins, self.bins - 1, ENDS[self.ends]], axis=-1)
+        sizes, slopes, ends = tf.split(raw, [2 * self.bins, self.bins - 1, TAILS[self.tails]], axis=-1)
         sizes = tf.reshape(sizes, tf.concat([tf.shape(sizes)[:-1], [2, self.bins]], 0))
         parts = tf.nn.softmax(_bounded(sizes, self.logit_bound))
         return (
             2.0 * self.interval * (MIN_BIN + (1.0 - MIN_BIN * self.bins) * parts),
             slopes,
-            ends if ENDS[self.ends] else None,
+            ends if TAILS[self.tails] else None,
         )
 
     def _log_slope(self, bins: "_Bins", t: tf.Tensor) -> tf.Tensor:
@@ -133,7 +134,7 @@ class Spline:
         slope = 2 * tf.math.log(bins.slope) + tf.math.log(numerator) - 2 * tf.math.log(_denominator(bins, t))
         return (
             _inside(bins.in_tail, slope)
-            if self.ends == "one"
+            if self.tails == "identity"
             else tf.where(bins.in_tail, tf.math.log(bins.tail), slope)
         )
 

@@ -9,18 +9,20 @@ from typing import Any, ParamSpec
 
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import ActNorm, BatchNorm, RecomputingChain, ReversibleChain, Standardize
+from tfp_flows.bijectors import ActNorm, BatchNorm, RecomputingChain, ReversibleChain, Standardize, Support
 from tfp_flows.checks import check_dtype, check_flags, check_hidden_units, check_sizes, given
 from tfp_flows.elementwise.spline import MOST_BINS
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.flows.ends import Ends, ends_of, written
 from tfp_flows.flows.mixing import mixing_of
 from tfp_flows.networks import Fourier
 from tfp_flows.networks.context import ContextNetwork
 from tfp_flows.networks.dense import random_generator
 from tfp_flows.recipe import spend
+from tfp_flows.whole import check_columns
 
-__all__ = ["LayerMaker", "check_bins", "check_no_context", "prebuilt"]
+__all__ = ["Ends", "LayerMaker", "check_bins", "check_no_context", "prebuilt"]
 
 tfb = tfp.bijectors
 P = ParamSpec("P")
@@ -53,20 +55,24 @@ ARGUMENTS = {
     "interval": "B: the splines act on [-B, B] of standardised data, and leave what is outside as it is.",
     "logit_bound": "smooth bound on the absolute logits of the bins' sizes, which keeps rounding small; None for none, "
     "as in version 0.1.",
-    "ends": 'slopes of the splines at both ends of the interval and beyond: "one"; "equal", one that is learnt; or '
-    '"free", two.',
+    "tails": 'slopes of the splines at both ends of the interval and beyond: "identity", one; "equal", one that is '
+    'learnt; or "free", two.',
     "log_scale_bound": "smooth bound on the absolute log-scale of each layer.",
     "recompute": "whether the gradient computes about sqrt(num_layers) segments of layers again instead of keeping "
     "them: training then takes less memory, and more time a step.",
     "reversible": "whether the gradient recomputes each layer's input by its inverse instead of keeping it: training "
     "then takes memory that does not grow with the depth, and more time a step; not with batch_norm.",
+    "support": "ends of columns that are not the whole line, by their numbers from 0: {0: (0.0, None)} where the first "
+    "is positive; the ends are outside, None is open, and log p is -inf beyond. Of whole numbers they are the least "
+    "and the largest.",
+    "dequantize": "columns of whole numbers, by their numbers from 0: trained with fresh uniform noise of [0, 1) in "
+    "every batch; log_prob is then a lower bound of the log-probability, and samples are whole.",
     "seed": "integer that fixes the initial weights and random permutations.",
     "dtype": '"float32" or "float64".',
 }
 FEWER = (0, 2, 3)  # octaves than at the data's end, layer by layer; the last for all that follow: benchmarks/octaves.py
-WHITENED = range(
-    3, 101
-)  # two columns are soon untangled, and of very many the matrix costs time: benchmarks/quality.py
+# Two columns are soon untangled, and of very many the matrix costs time: benchmarks/quality.py
+WHITENED = range(3, 101)
 FLAGS = ("act_norm", "batch_norm", "recompute", "reversible")
 NETWORK = ("hidden_units", "activation", "residual", "context_size", "dtype")  # what a chain hands on to its networks
 
@@ -76,6 +82,8 @@ Prebuilt = Callable[P, LayerMaker | tuple[LayerMaker, list[tfb.Bijector]]]  # wh
 
 def prebuilt(*, halves: bool = False) -> Callable[[Prebuilt], Callable[P, Flow]]:
     """The chain `x <- Standardize <- layer0 <- mixing <- layer1 ...`, with batch norm after every second layer.
+
+    Columns that are not the whole line have a `Support` before that.
 
     It decorates a function that has the name and the arguments of the chain, and returns what makes a layer, alone or
     with a list of bijectors for the latent end. Its docstring explains the arguments that are its own, under `Args:`;
@@ -142,8 +150,15 @@ def _build(
     if options.get("context_network") is not None:
         special["context_network"] = options["context_network"]
         network["context_size"] = ContextNetwork(options["context_network"], options["context_size"], dtype).output_size
+    whole = check_columns(options["dequantize"], event_size)
+    ends = ends_of(options["support"], whole, event_size)
+    config["support"] = written(options["support"])
+    config["dequantize"] = list(whole)
+    if whole:
+        special["dequantize"] = whole
     whiten = options["whiten"] if options["whiten"] is not None else event_size in WHITENED
-    layers = [Standardize(event_size, whiten=whiten, dtype=dtype)]
+    layers = [] if ends is None else [Support(*ends, dtype=dtype)]
+    layers.append(Standardize(event_size, whiten=whiten, dtype=dtype))
     for i in range(num_layers):
         layers += mixing.before(i, event_size, dtype)
         own = {"seed": int(rng.integers(2**31)), "name": f"{name}{i}", "features": features[i]}

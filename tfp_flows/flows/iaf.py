@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
-from tfp_flows.flows.chain import LayerMaker, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, prebuilt
 from tfp_flows.networks import MADE, ShiftAndLogScale
 
 __all__ = ["iaf"]
@@ -30,6 +30,8 @@ def iaf(
     whiten: bool | None = None,
     log_scale_bound: float = 5.0,
     recompute: bool = False,
+    support: Ends | None = None,
+    dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
 ) -> LayerMaker:

@@ -1,12 +1,13 @@
 """The chain of the tutorial's first part."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Affine, LeakyReLU
-from tfp_flows.flows.chain import LayerMaker, check_no_context, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, check_no_context, prebuilt
 
 __all__ = ["mlp"]
 
@@ -20,6 +21,8 @@ def mlp(
     base: str | tfp.distributions.Distribution = "normal",
     whiten: bool | None = None,
     reversible: bool = False,
+    support: Ends | None = None,
+    dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
 ) -> LayerMaker:

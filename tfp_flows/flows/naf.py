@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors import Autoregressive
 from tfp_flows.checks import check_sizes
 from tfp_flows.elementwise import MixtureOfLogistics
-from tfp_flows.flows.chain import LayerMaker, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, prebuilt
 from tfp_flows.networks import MADE
 
 __all__ = ["naf"]
@@ -32,6 +32,8 @@ def naf(
     whiten: bool | None = None,
     num_components: int = 8,
     recompute: bool = False,
+    support: Ends | None = None,
+    dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
 ) -> LayerMaker:

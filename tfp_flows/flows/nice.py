@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import NICE, Scale
-from tfp_flows.flows.chain import LayerMaker, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, prebuilt
 from tfp_flows.networks import MLP, ShiftAndLogScale
 
 __all__ = ["nice"]
@@ -29,6 +29,8 @@ def nice(
     mixing: str | Sequence[Sequence[int] | None] = "reverse",
     whiten: bool | None = None,
     reversible: bool = False,
+    support: Ends | None = None,
+    dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
 ) -> tuple[LayerMaker, list[tfp.bijectors.Bijector]]:

@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Autoregressive
 from tfp_flows.elementwise import Spline
-from tfp_flows.flows.chain import LayerMaker, check_bins, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, check_bins, prebuilt
 from tfp_flows.networks import MADE
 
 __all__ = ["nsf"]
@@ -32,8 +32,10 @@ def nsf(
     num_bins: int = 8,
     interval: float = 3.0,
     logit_bound: float | None = 2.0,
-    ends: str = "one",
+    tails: str = "identity",
     recompute: bool = False,
+    support: Ends | None = None,
+    dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
 ) -> LayerMaker:
@@ -63,7 +65,7 @@ def nsf(
     Source: Durkan et al., Neural Spline Flows, arXiv:1906.04032.
     """
     check_bins(num_bins)
-    spline = Spline(num_bins, interval, logit_bound, ends)
+    spline = Spline(num_bins, interval, logit_bound, tails)
 
     def layer(_: int, network: dict[str, Any]) -> Autoregressive:
         return Autoregressive(MADE(event_size, spline.params, **network), spline, name=network["name"])

@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import SplineCoupling
 from tfp_flows.elementwise import Spline
-from tfp_flows.flows.chain import LayerMaker, check_bins, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, check_bins, prebuilt
 from tfp_flows.networks import MLP
 
 __all__ = ["nsf_coupling"]
@@ -32,8 +32,10 @@ def nsf_coupling(
     num_bins: int = 64,
     interval: float = 3.0,
     logit_bound: float | None = 2.0,
-    ends: str = "one",
+    tails: str = "identity",
     reversible: bool = False,
+    support: Ends | None = None,
+    dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
 ) -> LayerMaker:
@@ -64,10 +66,12 @@ def nsf_coupling(
     """
     check_bins(num_bins)
     stays = event_size // 2
-    spline = Spline(num_bins, interval, logit_bound, ends)
+    spline = Spline(num_bins, interval, logit_bound, tails)
 
     def layer(_: int, network: dict[str, Any]) -> SplineCoupling:
         made = MLP(stays, event_size - stays, params=spline.params, **network)
-        return SplineCoupling(stays, made, interval=interval, logit_bound=logit_bound, ends=ends, name=network["name"])
+        return SplineCoupling(
+            stays, made, interval=interval, logit_bound=logit_bound, tails=tails, name=network["name"]
+        )
 
     return layer

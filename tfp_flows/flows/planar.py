@@ -1,12 +1,13 @@
 """Planar flow."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Planar
-from tfp_flows.flows.chain import LayerMaker, check_no_context, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, check_no_context, prebuilt
 
 __all__ = ["planar"]
 
@@ -21,6 +22,8 @@ def planar(
     batch_norm: bool = False,
     whiten: bool | None = None,
     recompute: bool = False,
+    support: Ends | None = None,
+    dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
 ) -> LayerMaker:

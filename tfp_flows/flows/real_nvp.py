@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import RealNVP
-from tfp_flows.flows.chain import LayerMaker, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, prebuilt
 from tfp_flows.networks import MLP, ShiftAndLogScale
 
 __all__ = ["real_nvp"]
@@ -30,6 +30,8 @@ def real_nvp(
     whiten: bool | None = None,
     log_scale_bound: float = 5.0,
     reversible: bool = False,
+    support: Ends | None = None,
+    dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
 ) -> LayerMaker:

@@ -53,7 +53,7 @@ def integral(flow: Flow, limits: Limits, resolution: int = 500) -> float:
 
 
 def density(flow: Flow, *, limits: Limits, resolution: int = 800) -> Figure:
-    """The flow's density over the plane, on a log scale, with its integral in the title.
+    """The flow's density over the plane, on a log scale, with its integral in the title; of whole numbers, with noise.
 
     The picture shows `limits`; the integral is taken over a box twice as wide and high, around it.
 
@@ -134,6 +134,6 @@ def _on_grid(flow: Flow, limits: Limits, resolution: int) -> tuple[float, np.nda
     sides = [np.linspace(a, b, resolution + 1) for a, b in limits]
     middles = [(side[1:] + side[:-1]) / 2 for side in sides]
     grid = np.stack(np.meshgrid(*middles, indexing="ij"), axis=-1)
-    values = log_prob_of(flow, grid.reshape(-1, 2))
+    values = log_prob_of(flow.continuous, grid.reshape(-1, 2))
     cell = float(np.prod([side[1] - side[0] for side in sides]))
     return cell, values.reshape(resolution, resolution), grid

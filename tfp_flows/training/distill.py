@@ -58,6 +58,8 @@ def distill(
     nothing is sequential: the student knows the noise behind its samples, so that samples and their density are one
     pass, and the teacher's density is one pass more. The teacher is not changed.
 
+    Flows of whole numbers are fitted before they round them: by the law of x + u, the density that both have.
+
     The reverse KL punishes a student that puts mass where the teacher has none, and hardly one that misses a mode:
     look at the samples, or at `KL(teacher, student)`, before you trust it.
 
@@ -133,6 +135,7 @@ def distill(
     )
     check_number("warm_up", warm_up, 0, 1)
     contexts = _contexts(teacher, student, context)
+    teacher, student = getattr(teacher, "continuous", teacher), student.continuous  # whole numbers have no gradient
     steps, block = epochs * steps_per_epoch, steps_at_once(steps_per_epoch)
     model = _Distillation(student, teacher, batch_size)
     model.compile(

@@ -21,6 +21,7 @@ from tfp_flows.training.loop import adam, run, uses_xla
 from tfp_flows.training.model import FlowModel, check_whole_batches
 from tfp_flows.training.options import check_options
 from tfp_flows.training.rows import Rows, Source, as_source, as_validation, batches_of, identity_of, steps_at_once
+from tfp_flows.whole import with_noise
 
 __all__ = ["fit"]
 
@@ -164,7 +165,7 @@ def fit(
     with (strategy or tf.distribute.get_strategy()).scope():
         floor = source.entropy if entropy is None else entropy
         halves = total_steps >= HALVES_STEPS
-        model = FlowModel(flow, entropy=floor, in_blocks=source.in_blocks > 0, in_halves=halves)
+        model = FlowModel(flow, entropy=floor, in_blocks=source.in_blocks > 0, in_halves=halves, has_noise=True)
         model.compile(
             optimizer or adam(float(learning_rate), schedule, total_steps, clip_norm),
             jit_compile=xla,
@@ -179,6 +180,9 @@ def fit(
     if checkpoint is not None:
         settings = {"epochs": epochs, "steps_per_epoch": source.steps, "batch_size": batch_size, "patience": patience}
         settings |= {"entropy": floor, "validation_split": validation_split, "xla": xla}
+        if flow.support or flow.dequantize:
+            ends = flow.support and [end.tolist() for end in flow.support]
+            settings |= {"support": str(ends), "dequantize": list(flow.dequantize)}
         rows = {
             "rows": source.identity,
             "seed": seed,
@@ -263,18 +267,22 @@ def _warn_of_columns(flow: Flow, source: Source) -> None:
     """Warns of columns that have no density; those of a known law have one."""
     if source.entropy is None:
         names = flow.columns or source.columns
+        rows = with_noise(source.rows.x, flow.dequantize, np.random.default_rng(0))
         options = {"weight": source.rows.weight, "columns": names, "dtype": flow.dtype.name}
-        for sentence in column_warnings(source.rows.x, **options):
+        for sentence in column_warnings(rows, **options):
             warnings.warn(sentence, stacklevel=3)
 
 
 def _warn_of_statistics(flow: Flow, rows: Rows) -> None:
     """Warns where rows are far from mean zero and standard deviation one by the statistics that the flow has."""
-    tables = [("x", flow.layers[0], rows.x, flow.columns)] if flow.standardizes_first else []
+    tables = [("x", flow.standardized(rows.x), flow.columns)]
     if flow.context_size:
-        tables.append(("context", flow.standardize_context, rows.context, flow.context_columns))
-    for name, layer, table, columns in tables:
-        z = (table - layer.loc.numpy()) / layer.scale.numpy()
+        context = flow.standardize_context.standardized(tf.constant(rows.context))
+        tables.append(("context", context, flow.context_columns))
+    for name, table, columns in tables:
+        if table is None:
+            continue
+        z = table.numpy().astype(np.float64)
         mean, spread = np.average(z, axis=0, weights=rows.weight), z.std(axis=0)
         off = np.flatnonzero((np.abs(mean) > FAR_MEAN) | (spread > FAR_SPREAD) | (spread * FAR_SPREAD < 1))
         if len(off):

@@ -145,6 +145,7 @@ class FlowModel(TrainedFlow):
         block is one call of a compiled loop over its steps.
       in_halves: whether two cores may work on a half of each batch, where that makes steps shorter: it takes longer to
         compile.
+      has_noise: whether columns of whole numbers come with their noise, as in `tff.fit`; otherwise each step draws it.
 
     Raises:
       InputError: if the flow has no variables to train; by `compile`, for a loss or metrics.
@@ -168,9 +169,10 @@ class FlowModel(TrainedFlow):
         *,
         in_blocks: bool = False,
         in_halves: bool = True,
+        has_noise: bool = False,
     ) -> None:
         super().__init__(flow, "nll", name, in_blocks)
-        self._in_halves = in_halves
+        self._in_halves, self._has_noise = in_halves, has_noise
         self.entropy = entropy
         self.gap = None if entropy is None else _Gap(self.mean, entropy)
 
@@ -233,7 +235,8 @@ class FlowModel(TrainedFlow):
         """
         x, context, weights = _unpack(data)
         parts = self._halves(x, context) if training else [(x, context)]
-        nll = -tf.concat([self.flow.log_prob(x, context=c, training=training) for x, c in parts], axis=0)
+        flow = self.flow.continuous if training and self._has_noise else self.flow
+        nll = -tf.concat([flow.log_prob(x, context=c, training=training) for x, c in parts], axis=0)
         return nll, tf.ones_like(nll) if weights is None else tf.reshape(tf.cast(weights, nll.dtype), tf.shape(nll))
 
     def get_config(self) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from tfp_flows.datasets import Dataset, as_rows, as_table, matched
 from tfp_flows.datasets.table import check_order
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.training.inside import check_inside
+from tfp_flows.whole import with_noise
 
 __all__ = ["Rows", "Source", "as_source", "as_validation", "batches_of", "identity_of", "steps_at_once", "untuned"]
 
@@ -43,7 +45,8 @@ class Source(NamedTuple):
     """What `fit` trains on: batches, how many make an epoch, and the rows that statistics come from.
 
     `batches(start)` are those from step `start` on, the same as if the steps before had been taken: what a step trains
-    on is a function of the seed and of its number. With `in_blocks`, each element is a block of that many batches, and
+    on is a function of the seed and of its number; so is the noise in columns of whole numbers, which batches have, but
+    not the rows in memory. With `in_blocks`, each element is a block of that many batches, and
     `start` a multiple of it; with 0, it is a batch.
 
     `columns` and `context_columns` are the names of columns, where the rows came with some. `held_out` has the numbers,
@@ -83,16 +86,16 @@ def as_source(
         raise InputError("context and sample_weight go with rows in memory; put them into the tf.data.Dataset.")
     if isinstance(x, Dataset):
         steps, size = steps_per_epoch or FRESH_STEPS, batch_size or LARGEST_BATCH
-        return _drawn_afresh(x, flow.event_size, flow.dtype.name, size, steps, in_blocks, seed)
+        return _drawn_afresh(x, flow, size, steps, in_blocks, seed)
     if isinstance(x, tf.data.Dataset):
-        return _streamed(x, steps_per_epoch, flow)
+        return _streamed(x, steps_per_epoch, flow, seed)
     check_order(x=x, context=context, sample_weight=weight)
     table = as_table(x, name="x")
     given = None if context is None else as_table(context, name="context")
     check_names("x", table.columns)
     check_names("context", given and given.columns)
     rows = check_rows(table, given, weight, flow, flow.columns, flow.context_columns)
-    source = _in_memory(rows, batch_size, steps_per_epoch, validation_split, in_blocks, seed)
+    source = _in_memory(rows, flow, batch_size, steps_per_epoch, validation_split, in_blocks, seed)
     return source._replace(columns=table.columns, context_columns=given and given.columns)
 
 
@@ -134,8 +137,10 @@ def check_rows(
     Rows of float64 stay so if the flow standardises them, whatever its dtype: it takes off their mean before it rounds.
     """
     dtype = flow.dtype.as_numpy_dtype
+    name, labels = getattr(x, "name", "x"), columns or getattr(x, "columns", None)
     x = matched(x, columns, event_size=flow.event_size)
-    x = x if flow.standardizes_first else x.astype(dtype)
+    check_inside(flow, x, labels, name)
+    x = x if flow.takes_float64 else x.astype(dtype)
     if context is not None:
         context = matched(context, context_columns, name="context", event_size=flow.context_size or None)
     if weight is not None:
@@ -176,7 +181,7 @@ def _as_tuple(parts: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Ten
 
 
 def _in_memory(
-    rows: Rows, batch_size: int, steps: int | None, validation_split: float, in_blocks: bool, seed: int
+    rows: Rows, flow: Flow, batch_size: int, steps: int | None, validation_split: float, in_blocks: bool, seed: int
 ) -> Source:
     order = np.random.default_rng(seed).permutation(len(rows.x))
     candidates = order if rows.weight is None else order[rows.weight[order] > 0]  # others would say nothing
@@ -195,13 +200,14 @@ def _in_memory(
     def order_of(a_pass: int) -> np.ndarray:
         return _one_pass(train, np.random.default_rng([seed, 1, a_pass]))[:used]
 
+    @_noisy(flow, seed)
     def draw(start: int, size: int) -> Rows:
         first, last = start // used, (start + size - 1) // used
         index = np.concatenate([order_of(a_pass) for a_pass in range(first, last + 1)])
         return drawn.take(index[start - first * used :][:size])
 
     return Source(
-        _generated(draw, drawn, batch_size, steps, in_blocks),
+        _generated(draw, draw(0, 1), batch_size, steps, in_blocks),
         *(steps, train, rows.take(held_out) if len(held_out) else None, None),
         in_blocks=steps_at_once(steps) if in_blocks else 0,
         held_out=held_out,
@@ -229,11 +235,10 @@ def _one_pass(rows: Rows, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation(np.minimum(index, np.flatnonzero(rows.weight)[-1]))
 
 
-def _drawn_afresh(
-    dataset: Dataset, event_size: int, dtype: str, batch_size: int, steps: int, in_blocks: bool, seed: int
-) -> Source:
-    if dataset.event_size != event_size:
-        raise InputError(f"{dataset.name} has rows of {dataset.event_size}; the flow has event_size={event_size}.")
+def _drawn_afresh(dataset: Dataset, flow: Flow, batch_size: int, steps: int, in_blocks: bool, seed: int) -> Source:
+    if dataset.event_size != flow.event_size:
+        raise InputError(f"{dataset.name} has rows of {dataset.event_size}; the flow has event_size={flow.event_size}.")
+    dtype = flow.dtype.name
     split = dataset.split(seed)
     epoch = steps * batch_size
 
@@ -241,16 +246,32 @@ def _drawn_afresh(
     def rows_of(number: int) -> np.ndarray:
         return dataset.sample(epoch, np.random.default_rng([seed, 1, number])).astype(dtype)
 
+    @_noisy(flow, seed)
     def draw(start: int, size: int) -> Rows:
         return Rows(rows_of(start // epoch)[start % epoch :][:size])  # as blocks never reach over the end of an epoch
 
     train, validation = Rows(split.train.astype(dtype)), Rows(split.validation.astype(dtype))
+    for rows in (train, validation):
+        check_inside(flow, rows.x, name=dataset.name)
     return Source(
-        _generated(draw, train, batch_size, steps, in_blocks),
+        _generated(draw, draw(0, 1), batch_size, steps, in_blocks),
         *(steps, train, validation, dataset.entropy),
         in_blocks=steps_at_once(steps) if in_blocks else 0,
         identity=f"{dataset.name} {dataset.config}",
     )
+
+
+def _noisy(flow: Flow, seed: int) -> Callable[[Callable[[int, int], Rows]], Callable[[int, int], Rows]]:
+    """Decorates what draws rows: those of whole numbers come with noise, for a position always the same."""
+
+    def decorator(draw: Callable[[int, int], Rows]) -> Callable[[int, int], Rows]:
+        def drawn(start: int, size: int) -> Rows:
+            rows = draw(start, size)
+            return rows._replace(x=with_noise(rows.x, flow.dequantize, np.random.default_rng([seed, 2, start])))
+
+        return drawn if flow.dequantize else draw
+
+    return decorator
 
 
 def identity_of(*tables: Rows | None) -> str:
@@ -302,7 +323,7 @@ def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.with_options(options)
 
 
-def _streamed(batches: tf.data.Dataset, steps: int | None, flow: Flow) -> Source:
+def _streamed(batches: tf.data.Dataset, steps: int | None, flow: Flow, seed: int) -> Source:
     """A user's own pipeline: its batches as they are, and the first rows of it for the statistics."""
     steps = steps or int(batches.cardinality())
     if steps < 0:
@@ -325,4 +346,16 @@ def _streamed(batches: tf.data.Dataset, steps: int | None, flow: Flow) -> Source
     as_rows(joined.x, event_size=flow.event_size)
     if joined.context is not None and joined.context.shape[-1] == 0:
         joined = joined._replace(context=None)
-    return Source(lambda start=0: batches.repeat().skip(start), steps, joined, None, None)
+    check_inside(flow, joined.x, flow.columns)
+
+    def noisy(number: tf.Tensor, batch: Any) -> Any:
+        x, *rest = batch if isinstance(batch, tuple) else (batch,)
+        add = lambda i, x: with_noise(x, flow.dequantize, np.random.default_rng([seed, 2, int(i)]))  # noqa: E731
+        x = tf.ensure_shape(tf.numpy_function(add, [number, x], tf.float64), x.shape)
+        return (x, *rest) if rest else x
+
+    def from_step(start: int = 0) -> tf.data.Dataset:
+        left = batches.repeat().skip(start)
+        return left if not flow.dequantize else tf.data.Dataset.zip(tf.data.Dataset.counter(start), left).map(noisy)
+
+    return Source(from_step, steps, joined, None, None)
