@@ -30,7 +30,7 @@ class SplineCoupling(Coupling):
       interval: B, positive: data should be of the order of 1, as `Standardize` makes it.
       logit_bound: bound on the absolute logits of widths and heights, positive; None for no bound on anything, the law
         of version 0.1.
-      tails: the slopes at both ends of the interval and beyond: "identity", one; "equal", one that is learnt; "free", two.
+      tails: the slopes at both ends and beyond: "identity", one; "equal", one that is learnt; "free", two.
       name: name of the layer.
 
     Raises:

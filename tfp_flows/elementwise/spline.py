@@ -35,8 +35,8 @@ class Spline:
       bins: K, 2 to 500.
       interval: B, positive.
       logit_bound: bound on the absolute logits of widths and heights, positive; None for no bound on anything.
-      tails: the slopes at both ends and of the lines: "identity", one; "equal", one number that is learnt, as on a circle;
-        or "free", two numbers.
+      tails: the slopes at both ends and of the lines: "identity", one; "equal", one number that is learnt, as on a
+        circle; or "free", two numbers.
 
     >>> import tensorflow as tf, tfp_flows as tff
     >>> spline = tff.elementwise.Spline(8)
