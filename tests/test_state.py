@@ -131,6 +131,7 @@ def test_goes_to_a_process_and_comes_back():
         lambda: tff.bijectors.Scale(3),
         lambda: tff.bijectors.SplineCoupling(1, tff.networks.MLP(1, 2, params=3 * 4 - 1, seed=0)),
         lambda: tff.bijectors.Standardize(3),
+        lambda: tff.bijectors.Support([0.0, None, -40.0], [None, 30.0, 40.0]),
     ],
 )
 def test_every_layer_can_be_copied(make):
