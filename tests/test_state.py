@@ -138,6 +138,7 @@ def _seeing_waves():
         lambda: tff.bijectors.Standardize(3),
         lambda: tff.bijectors.Standardize(3, whiten=True),
         lambda: tff.bijectors.NICE(1, tff.networks.ShiftAndLogScale(_seeing_waves())),
+        lambda: tff.bijectors.Support([0.0, None, -40.0], [None, 30.0, 40.0]),
     ],
 )
 def test_every_layer_can_be_copied(make):
