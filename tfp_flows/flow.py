@@ -560,9 +560,8 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
     def _check_batch_size(self, batch_size: Any, kwargs: dict[str, Any]) -> None:
         check_sizes(batch_size=batch_size)
-        chance = (
-            self.context_network is not None and self.context_network.takes_training
-        )  # it may draw anew in a gradient
+        # Dropout would draw anew in the gradient, which goes through each piece again.
+        chance = self.context_network is not None and self.context_network.takes_training
         if kwargs.get("training") and (chance or any(isinstance(layer, BatchNorm) for layer in self.every_layer)):
             what = "the context_network" if chance else "batch norm's statistics"
             raise InputError(f"training=True takes {what} from all the rows at once; got batch_size={batch_size}.")
