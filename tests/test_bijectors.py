@@ -95,7 +95,7 @@ def test_spline_agrees_with_tfps(rng):
     for variable in network.trainable_variables:
         variable.assign_add(rng.normal(0, 1.0, variable.shape))
     spline, raw = elementwise.Spline(8), network(tf.constant(rng.normal(size=(100, 1))))
-    sizes, slopes = spline._sizes_and_slopes(raw)
+    sizes, slopes, _ = spline._sizes_and_slopes(raw)
     widths, heights = tf.unstack(sizes, axis=-2)
     slopes = 1e-3 + tf.math.softplus(10.0 * tf.math.tanh(slopes / 10.0) + np.log(np.expm1(0.999)))
     theirs = tfb.RationalQuadraticSpline(widths, heights, slopes, range_min=-3.0)

@@ -201,7 +201,7 @@ def test_a_network_without_a_context_is_refused():
         tff.maf(2, num_layers=1, context_network=squares)
     layers = make_small("maf", 2, context_size=3).layers
     flow = tff.Flow(layers, event_size=2, context_size=2, context_network=squares)
-    with pytest.raises(tff.InputError, match=r"conditional_input must have 3 columns.*got 4"):
+    with pytest.raises(tff.InputError, match=r"conditional_input must have 3 columns.*got shape \(4,\)"):
         flow.log_prob([0.0, 0.0], context=[0.0, 0.0])
 
 

@@ -27,7 +27,7 @@ def iaf(
     batch_norm: bool = False,
     act_norm: bool = False,
     mixing: str | Sequence[Sequence[int] | None] = "reverse",
-    whiten: bool | None = None,
+    whiten: bool = False,
     log_scale_bound: float = 5.0,
     recompute: bool = False,
     support: Ends | None = None,

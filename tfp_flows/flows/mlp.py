@@ -19,7 +19,7 @@ def mlp(
     num_layers: int = 6,
     context_size: int = 0,
     base: str | tfp.distributions.Distribution = "normal",
-    whiten: bool | None = None,
+    whiten: bool = False,
     reversible: bool = False,
     support: Ends | None = None,
     dequantize: Sequence[int] = (),

@@ -28,7 +28,7 @@ def nsf(
     batch_norm: bool = False,
     act_norm: bool = False,
     mixing: str | Sequence[Sequence[int] | None] = "reverse",
-    whiten: bool | None = None,
+    whiten: bool = False,
     num_bins: int = 8,
     interval: float = 3.0,
     logit_bound: float | None = 2.0,

@@ -84,6 +84,6 @@ def load(folder: str | PathLike, *, into: Flow | None = None) -> Flow:
 
 def _of_version_0_1(config: dict[str, Any]) -> dict[str, Any]:
     """A recipe with the options that it could not have yet, as they were then."""
-    config = ({"logit_bound": None} if config.get("name") == "nsf_coupling" else {}) | {"whiten": False, **config}
+    config = ({"logit_bound": None} if config.get("name") == "nsf_coupling" else {}) | config
     orders = config.pop("permutation", None)  # between the layers
     return config if orders is None else config | {"mixing": [None, *orders]}

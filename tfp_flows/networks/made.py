@@ -165,7 +165,7 @@ class MADE(Recorded, tf.Module):
         conditional_input = as_context(conditional_input, self.context_size, self.dtype)
         if elementwise.params != self.params:
             raise InputError(f"the network has params={self.params}; {elementwise} takes {elementwise.params}.")
-        u = as_input(u, self.event_size, self.dtype, "u")
+        u = as_input(u, self.event_size, self.dtype)
         u = tf.ensure_shape(u, [*u.shape[:-1], self.event_size])
         batch = tf.shape(u)[:-1]
         if conditional_input is not None:
