@@ -15,7 +15,6 @@ from tfp_flows.training.checkpoint import CheckpointPlan, Checkpoints
 
 __all__ = ["adam", "run", "uses_xla"]
 
-WARM_UP = 500  # steps, a tenth of them at most, in which the rate rises: benchmarks/flows_and_data.py
 XLA_STEPS = 1000  # below this many steps, compiling with XLA costs more than it saves: benchmarks/xla.py
 
 
@@ -150,12 +149,9 @@ def _check_finite(
 
 
 def adam(learning_rate: float, schedule: str, steps: int, clip_norm: float | None) -> Any:
-    """Adam with a clipped gradient, its rate constant, or rising from zero and falling to it along a cosine."""
+    """Adam with a clipped gradient, its rate constant or falling to zero along a cosine."""
     if schedule == "cosine":
-        rising = min(WARM_UP, steps // 10)
-        learning_rate = tf.keras.optimizers.schedules.CosineDecay(
-            0.0, steps - rising, warmup_target=learning_rate, warmup_steps=rising
-        )
+        learning_rate = tf.keras.optimizers.schedules.CosineDecay(learning_rate, steps)
     return tf.keras.optimizers.Adam(learning_rate, global_clipnorm=None if clip_norm is None else float(clip_norm))
 
 
