@@ -49,6 +49,10 @@ SWEEPS = {
         for interval in (2.5, 3.0, 4.0)
     },
     **{
+        f"octaves {octaves}": ("nsf_coupling", {"octaves": octaves}, "siggraph", {"epochs": 45})
+        for octaves in (0, 6, 7, 8, [7, 7, 7, 7])
+    },
+    **{
         f"batch {size}": ("nsf_coupling", {}, "siggraph", {"epochs": 20 * 1000 // size, "batch_size": size})
         for size in (250, 500, 1000)
     },

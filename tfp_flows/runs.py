@@ -30,8 +30,6 @@ FORMAT = 1
 # Rounds and learning rate where none are asked for, measured on two cores: see benchmarks/README.md.
 ROUNDS = {"nsf_coupling": (45, 5e-3), "maf": (200, 1e-2)}
 OTHER_ROUNDS = (120, 1e-2)
-# Options of a chain where rows are drawn afresh, so that fast waves cannot fit the noise: benchmarks/flows_and_data.py.
-AFRESH = {"nsf_coupling": {"octaves": 7}}
 FILE_PATIENCE = 20  # rows that are drawn afresh cannot be overfitted, and a pause before the rate has decayed is no end
 TEST_ROWS = 10_000
 SHOWN_ROWS = 9_800
@@ -515,8 +513,7 @@ def _training(settings: dict[str, Any]) -> _Work:
     sizes |= {"context_size": context_size} if context_size else {}
     known = rows or test
     bounds = chain_options(settings, tff.datasets.Table(known.x, known.columns, source.name), rows is None)
-    chosen = AFRESH.get(settings["flow"], {}) if source.law else {}
-    flow = tff.make(settings["flow"], **sizes, **chosen | bounds | settings["options"])
+    flow = tff.make(settings["flow"], **sizes, **bounds | settings["options"])
     for part in (test, rows or test):
         check_inside(flow, part.x, part.columns, source.name, part.numbers)
     patience = FILE_PATIENCE if settings["patience"] is None and source.law is None else settings["patience"]

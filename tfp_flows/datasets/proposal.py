@@ -15,9 +15,8 @@ __all__ = ["Proposal", "propose"]
 NEAR = 0.05  # of an interval's length: rows this near to both ends speak for it
 LONG_TAIL = 1.0  # skewness, that of an exponential law is 2
 LARGEST_BYTE = 255.0
-COLLINEAR = (
-    0.5  # nats a column that the correlations are worth to a Gaussian; digits' pixels have 0.3: benchmarks/quality.py
-)
+# Nats a column that correlations are worth to a Gaussian; those of digits' pixels are 0.3: benchmarks/quality.py.
+COLLINEAR = 0.5
 
 
 class Proposal(dict[str, Any]):

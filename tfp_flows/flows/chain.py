@@ -70,7 +70,8 @@ ARGUMENTS = {
     "seed": "integer that fixes the initial weights and random permutations.",
     "dtype": '"float32" or "float64".',
 }
-FEWER = (0, 2, 3)  # octaves than at the data's end, layer by layer; the last for all that follow: benchmarks/octaves.py
+# Octaves that a layer has less than that at the data's end; the last for all that follow: benchmarks/flows_and_data.py
+FEWER = (0, 2, 3)
 FLAGS = ("act_norm", "batch_norm", "recompute", "reversible", "whiten")
 NETWORK = ("hidden_units", "activation", "residual", "context_size", "dtype")  # what a chain hands on to its networks
 
