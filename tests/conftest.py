@@ -29,12 +29,10 @@ SMALL = {
 _ALL = {"mixing": "linear", "whiten": True, "residual": True, "octaves": 2, "act_norm": True, "hidden_units": (8, 8)}
 VARIANTS = {  # chains with options that change their layers: the word before the blank is the chain's
     "maf varied": SMALL["maf"] | _ALL,
-    "iaf varied": SMALL["iaf"] | _ALL,
     "nsf_coupling varied": SMALL["nsf_coupling"] | _ALL,
-    "planar varied": SMALL["planar"] | {"whiten": True},
 }
 COUPLING = ("real_nvp", "nice", "nsf_coupling")
-SIZES = {"nsf": (1, 2, 8), "naf": (1, 3)}  # of chains that are slow to compile
+SIZES = {"nsf": (1, 2, 8), "naf": (1, 3), "real_nvp": (2, 3, 8), "nice": (2, 8)}  # of chains much like others
 CASES = [(name, d) for name in SMALL for d in SIZES.get(name, (1, 2, 3, 8))]
 # Every law runs for every case; of chains that are much alike, and of sizes, most are left to the full run.
 QUICK = [(name, 2) for name in SMALL if name not in ("nice", "mlp")] + [("maf", 8), ("nsf_coupling", 8)]

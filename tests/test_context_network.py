@@ -141,7 +141,7 @@ def test_in_keras(kind, tmp_path, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["mlp", "model", "layer", "function"])
+@pytest.mark.parametrize("kind", ["mlp", "layer"])
 def test_exported(kind, tmp_path, rng):
     flow, x = build(kind), rng.normal(size=(3, 2)).astype("float32")
     flow.export(tmp_path / "saved")

@@ -170,6 +170,7 @@ def test_a_network_that_does_not_fit_the_map_is_refused(kind):
         lambda: Spline(True),
         lambda: Spline(1001),
         lambda: Spline(8, -3.0),
+        lambda: Spline(8, 1e5),
         lambda: Spline(8, float("nan")),
         lambda: Spline(8, 3.0, 0.0),
         lambda: MixtureOfLogistics(0),

@@ -423,6 +423,15 @@ def test_a_flow_of_parts_that_do_not_fit_is_refused(change, message):
         tff.Flow(given.pop("layers"), **given)
 
 
+def test_rows_and_contexts_of_other_numbers_are_refused():
+    flow, one = make_small("maf", 2, context_size=3), make_small("maf", 1, context_size=3)
+    for call in (flow.log_prob, flow.encode, lambda _, context: one.cdf(np.ones([3, 1]), context=context)):
+        with pytest.raises(
+            tff.InputError, match=r"context must have as many rows as x has, or one; got shape \(4, 3\)"
+        ):
+            call(np.ones([3, 2]), context=np.ones([4, 3]))
+
+
 @pytest.mark.parametrize("x", [np.ones([2, 2], complex), [["a", "b"]], None, object(), [[1, 2], [3]]])
 def test_what_is_no_real_number_is_refused(x):
     with pytest.raises(tff.InputError, match="x must be"):

@@ -164,7 +164,9 @@ def any_rows(data, name):
     """A flow of the table, and rows for it of any shape and value that floats can tell apart from their neighbours."""
     d = data.draw(st.sampled_from([d for n, d in CASES if n == name]))
     batch = data.draw(hnp.array_shapes(min_dims=0, max_dims=3, max_side=3))
-    return scrambled(name, d), data.draw(hnp.arrays(np.float64, (*batch, d), elements=st.floats(-50, 50)))
+    # Far out, a mixture's modes lie far apart, and it is so flat between them that u does not tell one x from another.
+    most = 4 if name == "naf" else 50
+    return scrambled(name, d), data.draw(hnp.arrays(np.float64, (*batch, d), elements=st.floats(-most, most)))
 
 
 @settings(max_examples=8, deadline=None)

@@ -102,6 +102,17 @@ def test_whitening_takes_doubles_of_far_offsets():
     np.testing.assert_allclose(flow.log_prob(x), near.log_prob(x - 1.7e9), atol=1e-2)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_whitened_flow_has_no_density_at_infinity_and_knows_what_is_no_number(dtype):
+    flow = tff.maf(3, whiten=True, num_layers=1, hidden_units=(4,), seed=0, dtype=dtype)
+    flow.standardize(collinear(500, 3))
+    far = np.finfo(dtype).max
+    rows = [[np.inf, 0, 0], [0, -np.inf, 1], [np.inf, -np.inf, np.inf], [far, -far, far], [0, 0, far]]
+    assert (flow.log_prob(np.array(rows, dtype)) == -np.inf).numpy().all()
+    assert (flow.log_prob(np.array([[-1e308, 1e308, 0]])) == -np.inf).numpy().all()
+    assert np.isnan(flow.log_prob(np.array([[np.nan, 0, 0]], dtype))).all()
+
+
 def test_activation_normalisation_starts_from_the_rows_that_reach_it():
     rng = np.random.default_rng(0)
     x = np.exp(rng.normal(size=(500, 2)))

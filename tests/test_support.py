@@ -239,6 +239,27 @@ def test_keras_own_fit_draws_noise_for_each_step():
     np.testing.assert_array_equal(layer(x), flow.log_prob(x))
 
 
+def test_what_is_no_number_is_not_taken_inside():
+    flow = tff.maf(2, num_layers=1, hidden_units=(4,), context_size=1, support={0: (0, None), 1: (0, 1)}, seed=0)
+    assert np.isnan(flow.sample(3, context=[[np.nan]], seed=0)).all()
+    assert np.isnan(flow.decode([[np.nan, np.nan]], context=[[0.0]])).all()
+    one = tff.maf(1, num_layers=1, hidden_units=(4,), support={0: (0, 1)}, seed=0)
+    assert np.isnan(one.quantile([np.nan, -0.1, 1.1])).all()
+
+
+def test_nothing_is_beyond_the_ends():
+    flow = tff.maf(1, num_layers=1, hidden_units=(4,), support={0: (0, 1)}, seed=0)
+    beyond = [[-1.0], [0.0], [1.0], [2.0], [np.inf]]
+    np.testing.assert_array_equal(flow.log_cdf(beyond), [-np.inf, -np.inf, 0, 0, 0])
+    np.testing.assert_array_equal(flow.survival_function(beyond), [1, 1, 0, 0, 0])
+
+
+def test_a_student_without_the_teachers_support_is_refused():
+    teacher = tff.maf(1, num_layers=1, hidden_units=(4,), support={0: (0, 1)}, seed=0)
+    with pytest.raises(tff.InputError, match=r"the student must be built with .*support=\{0: \(0.0, 1.0\)\}"):
+        tff.distill(teacher, tff.maf(1, num_layers=1, seed=0), epochs=1, steps_per_epoch=2, verbose=False)
+
+
 # What is refused, and proposed.
 
 

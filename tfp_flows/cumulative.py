@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors import Support
+from tfp_flows.bijectors.rows import check_batches
 from tfp_flows.errors import InputError
 
 __all__ = ["Cumulative"]
@@ -63,6 +65,8 @@ class Cumulative:
             value = self._above_noise(value)
         if "context" in kwargs:
             event = [] if what == "quantile" else [1]
+            rows = value.shape if event else value.shape.concatenate([1])
+            check_batches(rows, kwargs["context"].shape)
             batch = tf.shape(value)[: value.shape.rank - len(event)]
             batch = tf.broadcast_dynamic_shape(batch, tf.shape(kwargs["context"])[:-1])
             value = tf.broadcast_to(value, tf.concat([batch, tf.constant(event, tf.int32)], 0))
@@ -73,7 +77,18 @@ class Cumulative:
                 f"{what} needs layers that say whether they increase, by _is_increasing, and a base that has {what}; "
                 f"got a chain of {', '.join(layer.name for layer in self.layers)} on {self.distribution.name}."
             ) from error
-        return self._rounded(found) if self.dequantize and what == "quantile" else found
+        if what == "quantile":
+            return self._rounded(found) if self.dequantize else found
+        return self._at_ends(what, value[..., 0], found)
+
+    def _at_ends(self, what: str, x: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
+        """Nothing is below the lower end of the support and nothing above the upper, exactly."""
+        first = self.layers[0] if self.layers else None
+        low, high = (first.low[0], first.high[0]) if isinstance(first, Support) else (-np.inf, np.inf)
+        below, above = (-np.inf, 0.0) if what.startswith("log") else (0.0, 1.0)
+        below, above = (above, below) if "survival" in what else (below, above)
+        found = tf.where(x <= tf.cast(low, x.dtype), tf.cast(below, x.dtype), found)
+        return tf.where(x >= tf.cast(high, x.dtype), tf.cast(above, x.dtype), found)
 
     def _above_noise(self, value: tf.Tensor) -> tf.Tensor:
         """Up to 3 means below 4, where noise has been added; and what there is beyond the ends counts at them."""

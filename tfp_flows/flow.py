@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bases import Gaussian, as_base
 from tfp_flows.bijectors import ActNorm, BatchNorm, Standardize, Support
-from tfp_flows.bijectors.rows import as_rows
+from tfp_flows.bijectors.rows import as_rows, check_batches
 from tfp_flows.checks import check_dtype, check_shape, check_sizes
 from tfp_flows.cumulative import Cumulative
 from tfp_flows.datasets.table import check_order, has_names, is_series, matched, row_of
@@ -192,6 +192,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         value = self._rows(value)
         kwargs = self._check_kwargs(kwargs)
         if "context" in kwargs:
+            check_batches(value.shape, kwargs["context"].shape)
             batch = tf.broadcast_dynamic_shape(tf.shape(value)[:-1], tf.shape(kwargs["context"])[:-1])
             value = tf.broadcast_to(value, tf.concat([batch, [self.event_size]], 0))
         log_prob = super().log_prob
@@ -254,7 +255,10 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         """
         check_order(x=x, context=context)
         kwargs = self._check_kwargs({"context": context, "training": training})
-        x, kwargs, whole = self._of_known_rank(self._rows(x), kwargs)
+        x = self._rows(x)
+        if context is not None:
+            check_batches(x.shape, kwargs["context"].shape)
+        x, kwargs, whole = self._of_known_rank(x, kwargs)
         if self.dequantize:
             x = tf.cast(x, tf.float64) + mean_noise(self.dequantize, self.event_size)
         z, _ = self._through_first(x)

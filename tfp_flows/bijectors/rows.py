@@ -5,7 +5,9 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["as_rows"]
+from tfp_flows.errors import InputError
+
+__all__ = ["as_rows", "check_batches"]
 
 MOST = 3  # dimensions that every kernel takes, with two more that a layer of splines adds: softmax takes five
 
@@ -35,3 +37,13 @@ def as_rows(x: tf.Tensor, kwargs: dict[str, Any]) -> tuple[tf.Tensor, dict[str, 
         return tf.reshape(found, tf.concat([batch, last], 0))
 
     return rows(x), kwargs | {name: rows(t) for name, t in tensors.items()}, whole
+
+
+def check_batches(x: tf.TensorShape, context: tf.TensorShape) -> None:
+    """Raises `InputError` for rows and contexts whose numbers, as far as they are known, do not fit together."""
+    try:
+        tf.broadcast_static_shape(x[:-1], context[:-1])
+    except ValueError as error:
+        raise InputError(
+            f"context must have as many rows as x has, or one; got shape {context} beside x of {x}."
+        ) from error

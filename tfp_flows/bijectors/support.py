@@ -109,8 +109,8 @@ class Support(Recorded, tfp.bijectors.Bijector):
         size = tf.math.exp(tf.minimum(tf.where(ends.has_one, z, 0.0), ends.largest_log))
         half_line = tf.where(ends.has_low, (size + low) + ends.low, ends.high - (size - high))
         x = tf.where(ends.has_one, half_line, tf.where(z < 0, from_low, from_high))
-        x = tf.where(x >= ends.least, x, ends.least + tf.zeros_like(x))
-        x = tf.where(x <= ends.most, x, ends.most + tf.zeros_like(x))
+        x = tf.where(x < ends.least, ends.least + tf.zeros_like(x), x)  # NaN stays NaN
+        x = tf.where(x > ends.most, ends.most + tf.zeros_like(x), x)
         return whole(tf.where(ends.is_open, z, x))
 
     def _forward_log_det_jacobian(self, z: tf.Tensor) -> tf.Tensor:

@@ -9,6 +9,7 @@ from tfp_flows.covariance import shrunk_correlation
 from tfp_flows.datasets.columns import judge_columns
 from tfp_flows.datasets.refusals import column_label
 from tfp_flows.datasets.table import as_table
+from tfp_flows.errors import InputError
 
 __all__ = ["Proposal", "propose"]
 
@@ -51,7 +52,7 @@ def propose(x: Any, *, columns: Sequence[str] | None = None) -> Proposal:
       columns: the names of the D columns, for the reasons; by default those of x.
 
     Raises:
-      InputError: if x is no table of finite numbers.
+      InputError: if x is no table of finite numbers, or columns are not its names.
 
     Example:
 
@@ -67,7 +68,9 @@ def propose(x: Any, *, columns: Sequence[str] | None = None) -> Proposal:
     >>> flow = tff.maf(3, **options)
     """
     table = as_table(x)
-    rows, names = table.rows, columns or table.columns
+    rows, names = table.rows, table.columns if columns is None else columns
+    if names is not None and (not isinstance(names, (list, tuple)) or len(names) != rows.shape[1]):
+        raise InputError(f"columns must be a list of {rows.shape[1]} names; got {columns!r}.")
     labels = None if names is None else [repr(name) for name in names]
     discrete = {finding.column: finding.kind for finding in judge_columns(rows)}
     support, whole, reasons = {}, [], {}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_choice, check_positive, check_sizes, given
+from tfp_flows.checks import check_choice, check_number, check_positive, check_sizes, given
 from tfp_flows.errors import InputError
 
 __all__ = ["Spline"]
@@ -14,6 +14,7 @@ __all__ = ["Spline"]
 MOST_BINS = 500
 MIN_BIN = 1e-3  # smallest width and height of a bin, as a part of the interval
 MIN_SLOPE = 1e-3  # smallest slope at a knot
+WIDEST = 1000.0  # data are of the order of 1, and bins of a wider interval are wider than float32 is fine
 TAILS = {"identity": 0, "equal": 1, "free": 2}  # how many slopes at the ends are learnt
 SLOPE_BOUND = 10.0  # of what a network says of a slope, where logits are bounded
 
@@ -58,6 +59,7 @@ class Spline:
         if not 2 <= self.bins <= MOST_BINS:
             raise InputError(f"bins must be from 2 to {MOST_BINS}; got {self.bins!r}.")
         check_positive(interval=self.interval, **given(logit_bound=self.logit_bound))
+        check_number("interval", self.interval, 0, WIDEST)
         check_choice("tails", self.tails, list(TAILS))
 
     @property

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec
 
+import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import ActNorm, BatchNorm, RecomputingChain, ReversibleChain, Standardize, Support
@@ -179,6 +180,7 @@ def _build(
 
 def _octaves(octaves: int | Sequence[int], num_layers: int) -> list[int]:
     """How many each layer's network sees."""
+    octaves = octaves.tolist() if isinstance(octaves, np.ndarray) else octaves
     if isinstance(octaves, (list, tuple)):
         if len(octaves) != num_layers:
             raise InputError(f"octaves must list {num_layers} integers, one for each layer; got {octaves!r}.")

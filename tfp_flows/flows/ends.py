@@ -9,6 +9,8 @@ from tfp_flows.errors import InputError
 
 __all__ = ["Ends", "check_ends", "ends_of", "written"]
 
+LARGEST = np.finfo(np.float64).max
+
 Ends: TypeAlias = Mapping[int, tuple[float | None, float | None]]
 
 
@@ -26,8 +28,10 @@ def ends_of(support: Any, whole: Sequence[int], event_size: int) -> tuple[list, 
     if not isinstance(support, Mapping):
         raise InputError(f"support must be a dict, as in {{0: (0.0, None)}}; got {support!r}.")
     low, high = [None] * event_size, [None] * event_size
-    for key, ends in support.items():
-        column = _number_of(key, event_size)
+    columns = [_number_of(key, event_size) for key in support]
+    if len(set(columns)) < len(columns):
+        raise InputError(f"support must have one pair for each column; got {list(support)!r}.")
+    for column, (key, ends) in zip(columns, support.items(), strict=True):
         low[column], high[column] = check_ends(key, ends, column in whole)
     return None if low == high == [None] * event_size else (low, high)
 
@@ -38,6 +42,9 @@ def check_ends(key: Any, ends: Any, is_whole: bool) -> tuple[float | None, float
     got = f"got {ends!r} for {key!r}"
     if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(_is_end(end) for end in pair):
         raise InputError(f"support must be a pair (low, high) for each column, None where open; {got}.")
+    low, high = pair
+    if low == np.inf or high == -np.inf:
+        raise InputError(f"support must have its low end below the high one; {got}.")
     low, high = map(_or_none, pair)
     if is_whole and any(end is not None and end != np.floor(end) for end in (low, high)):
         raise InputError(f"support must have whole ends where a column is of whole numbers; {got}.")
@@ -66,4 +73,4 @@ def _number_of(key: Any, event_size: int) -> int:
 
 def _is_end(end: Any) -> bool:
     is_number = isinstance(end, (int, float, np.number)) and not isinstance(end, bool)
-    return end is None or (is_number and end == end)
+    return end is None or (is_number and end == end and (abs(end) <= LARGEST or end in (-np.inf, np.inf)))

@@ -231,6 +231,10 @@ def _contexts(teacher: tfp.distributions.Distribution, student: Flow, context: A
             f"teacher must be over rows of {student.event_size}, as the student is; "
             f"got event_shape={teacher.event_shape} and batch_shape={teacher.batch_shape}."
         )
+    support = getattr(teacher, "support", None)
+    if isinstance(teacher, Flow) and support is not None and not _is_inside(student.support, support):
+        ends = {i: pair for i, pair in enumerate(zip(*(end.tolist() for end in support), strict=True))}
+        raise InputError(f"the student must be built with the support that the teacher has: support={ends}.")
     if teacher.dtype != student.dtype:
         raise InputError(f"teacher and student must have one dtype; got {teacher.dtype.name} and {student.dtype.name}.")
     wanted = getattr(teacher, "context_size", 0)
@@ -243,6 +247,11 @@ def _contexts(teacher: tfp.distributions.Distribution, student: Flow, context: A
     if context is None:
         return np.zeros([0, 0])
     return matched(context, student.context_columns, name="context", event_size=wanted)
+
+
+def _is_inside(inner: tuple[np.ndarray, np.ndarray] | None, outer: tuple[np.ndarray, np.ndarray]) -> bool:
+    """Whether one support is within another; None is the whole space."""
+    return inner is not None and bool((inner[0] >= outer[0]).all() and (inner[1] <= outer[1]).all())
 
 
 def _standard_rows(teacher: tfp.distributions.Distribution, contexts: np.ndarray, seed: int) -> tf.Tensor:
