@@ -27,8 +27,8 @@ class Fourier:
       interval: B, positive.
 
     >>> import tensorflow as tf, tfp_flows as tff
-    >>> tff.networks.Fourier(2)(tf.constant([1.0]))[0].numpy().round(3).tolist()
-    [1.0, 0.5, 0.866, 0.866, 0.5]
+    >>> tff.networks.Fourier(2)(tf.constant([1.0])).numpy().round(3)
+    array([[1.   , 0.5  , 0.866, 0.866, 0.5  ]], dtype=float32)
 
     Source: Tancik et al., Fourier Features Let Networks Learn High Frequency Functions, arXiv:2006.10739.
     """
