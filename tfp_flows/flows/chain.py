@@ -80,7 +80,7 @@ NETWORK = ("hidden_units", "activation", "residual", "context_size", "dtype")  #
 Prebuilt = Callable[P, LayerMaker | tuple[LayerMaker, list[tfb.Bijector]]]  # what a chain is written as
 
 
-def prebuilt(*, halves: bool = False) -> Callable[[Prebuilt], Callable[P, Flow]]:
+def prebuilt(*, halves: bool = False) -> Callable[[Prebuilt[P]], Callable[P, Flow]]:
     """The chain `x <- Standardize <- layer0 <- mixing <- layer1 ...`, with batch norm after every second layer.
 
     Columns that are not the whole line have a `Support` before that.
@@ -90,7 +90,7 @@ def prebuilt(*, halves: bool = False) -> Callable[[Prebuilt], Callable[P, Flow]]
     the others get their words from here. With `halves`, its layers work on one half of a row each.
     """
 
-    def decorated(make_layers: Prebuilt) -> Callable[P, Flow]:
+    def decorated(make_layers: Prebuilt[P]) -> Callable[P, Flow]:
         name, signature = make_layers.__name__, inspect.signature(make_layers)
 
         @functools.wraps(make_layers)
