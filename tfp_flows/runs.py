@@ -504,6 +504,8 @@ class _Work(NamedTuple):
 
 def _training(settings: dict[str, Any]) -> _Work:
     import tfp_flows as tff
+
+    make = tff.make  # imports TensorFlow, in silence
     from tfp_flows.training.inside import check_inside
 
     source = _Source(settings)
@@ -513,7 +515,7 @@ def _training(settings: dict[str, Any]) -> _Work:
     sizes |= {"context_size": context_size} if context_size else {}
     known = rows or test
     bounds = chain_options(settings, tff.datasets.Table(known.x, known.columns, source.name), rows is None)
-    flow = tff.make(settings["flow"], **sizes, **bounds | settings["options"])
+    flow = make(settings["flow"], **sizes, **bounds | settings["options"])
     for part in (test, rows or test):
         check_inside(flow, part.x, part.columns, source.name, part.numbers)
     patience = FILE_PATIENCE if settings["patience"] is None and source.law is None else settings["patience"]
