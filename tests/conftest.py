@@ -49,7 +49,10 @@ CHAINS = mostly_slow(["maf", "nsf_coupling", "planar", *sorted({*SMALL} - {"maf"
 
 
 def make_small(name: str, event_size: int, **options) -> "tff.Flow":
-    return tff.make(name.split()[0], event_size=event_size, seed=0, **((SMALL | VARIANTS)[name] | options))
+    small = (SMALL | VARIANTS)[name]
+    if event_size == 1 and "batch_norm" in small:  # it would undo what an affine layer of constants does before it
+        small = small | {"batch_norm": False}
+    return tff.make(name.split()[0], event_size=event_size, seed=0, **(small | options))
 
 
 def scramble(flow: "tff.Flow", scale: float = 0.3, seed: int = 0) -> "tff.Flow":

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import CASES, CHAINS, COUPLING, SMALL, TABLE, make_small, scramble, scrambled
+from conftest import CASES, CHAINS, COUPLING, SMALL, TABLE, make_small, scramble, scramble_variables, scrambled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -78,6 +78,8 @@ def test_shapes(name, d):
 @table
 def test_every_variable_gets_a_gradient_and_changes_in_one_step(name, d, rng):
     flow = make_small(name, d)
+    # At the latent end, batch norm starts at the best there is, where only rounding keeps its gradient from zero.
+    scramble_variables([v for v in flow.trainable_variables if "batch_norm" in v.name])
     x = rng.normal(size=(32, d)).astype("float32")
     with tf.GradientTape() as tape:
         loss = -tf.reduce_mean(flow.log_prob(x, training=True))
@@ -87,8 +89,6 @@ def test_every_variable_gets_a_gradient_and_changes_in_one_step(name, d, rng):
     tf.keras.optimizers.Adam(1e-2).apply_gradients(zip(gradients, variables, strict=True))
     for variable, gradient, value in zip(variables, gradients, before, strict=True):
         assert gradient is not None, variable.name
-        if d == 1 and "log_gamma" in variable.name:  # the scale of a normalised batch is the best one at the start
-            continue
         assert np.any(gradient.numpy() != 0), variable.name
         assert np.any(variable.numpy() != value), variable.name
 
