@@ -183,11 +183,12 @@ class _Network(NamedTuple):
                 low, high = levels[i].windows[step]
                 if high > low:
                     below = carried[i - 1][low:high] if plan.residual and i > 1 else None
-                    new = self.unit(inputs_of(i, low, high), scales[i - 1][low:high] if scales else None, below)
-                    h[i], carried[i] = (
-                        rows if low == 0 else tf.concat([known[:low], rows], 0)
-                        for known, rows in zip((h[i], carried[i]), new, strict=True)
+                    new, carries = self.unit(
+                        inputs_of(i, low, high), scales[i - 1][low:high] if scales else None, below
                     )
+                    h[i] = _continued(h[i], low, new)
+                    if plan.residual:
+                        carried[i] = _continued(carried[i], low, carries)
 
         add_units(0)
         for step in range(plan.block):
@@ -200,6 +201,11 @@ class _Network(NamedTuple):
             add_units(step + 1)
         filled = [_filled(rows, level.size) for rows, level in zip(h, levels[:-1], strict=True)]
         return [*filled, tf.concat(outputs, 0)]
+
+
+def _continued(known: tf.Tensor | None, low: int, rows: tf.Tensor) -> tf.Tensor:
+    """The rows that are known below `low`, and the new ones."""
+    return rows if low == 0 else tf.concat([known[:low], rows], 0)
 
 
 def _one_of(index: tf.Tensor, count: int, product: Callable[[int], tf.Tensor], nothing: tf.Tensor) -> tf.Tensor:
