@@ -41,7 +41,7 @@ def chain_options(settings: dict[str, Any], table: "Table", is_law: bool) -> dic
         if places.count(place) > 1:
             raise InputError(f"support must have one pair for each column; got {name!r}, which has two.")
         check_ends(name, named[name], place in whole)
-    support, whiten = dict(zip(places, named.values(), strict=True)), {}
+    support = dict(zip(places, named.values(), strict=True))
     if settings.get("auto"):
         if is_law:
             raise InputError(f"auto must have the rows of a file to look at; {table.name} is a law of the whole plane.")
@@ -51,8 +51,7 @@ def chain_options(settings: dict[str, Any], table: "Table", is_law: bool) -> dic
                 print(f"{table.name}: {sentence}", file=sys.stderr)
         support |= {i: ends for i, ends in proposal.get("support", {}).items() if i not in spared}
         whole += [i for i in proposal.get("dequantize", []) if i not in spared]
-        whiten = {"whiten": True} if "whiten" in proposal else {}
-    return whiten | ({"support": support} if support else {}) | ({"dequantize": sorted(whole)} if whole else {})
+    return ({"support": support} if support else {}) | ({"dequantize": sorted(whole)} if whole else {})
 
 
 def positions(argument: str, columns: list[str | int], table: "Table") -> list[int]:

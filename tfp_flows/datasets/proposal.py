@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from tfp_flows.covariance import shrunk_correlation
 from tfp_flows.datasets.columns import judge_columns
 from tfp_flows.datasets.refusals import column_label
 from tfp_flows.datasets.table import as_table
@@ -16,24 +15,22 @@ __all__ = ["Proposal", "propose"]
 NEAR = 0.05  # of an interval's length: rows this near to both ends speak for it
 LONG_TAIL = 1.0  # skewness, that of an exponential law is 2
 LARGEST_BYTE = 255.0
-# Nats a column that correlations are worth to a Gaussian; those of digits' pixels are 0.3: benchmarks/quality.py.
-COLLINEAR = 0.5
 
 
 class Proposal(dict[str, Any]):
-    """The options `support`, `dequantize` and `whiten` of a chain, where there are any.
+    """The options `support` and `dequantize` of a chain, where there are any.
 
     Attributes:
-      reasons: by the number of a column, from 0, a sentence for what is proposed for it; by None, for all of them.
+      reasons: by the number of a column, from 0, a sentence for what is proposed for it.
     """
 
-    def __init__(self, options: dict[str, Any], reasons: dict[int | None, str]) -> None:
+    def __init__(self, options: dict[str, Any], reasons: dict[int, str]) -> None:
         super().__init__(options)
         self.reasons = reasons
 
 
 def propose(x: Any, *, columns: Sequence[str] | None = None) -> Proposal:
-    """Proposes the support of columns, which of them are whole numbers, and whether to whiten them, from rows.
+    """Proposes the support of columns, and which of them are whole numbers, from rows.
 
     | rows of the column | proposed |
     |---|---|
@@ -42,7 +39,6 @@ def propose(x: Any, *, columns: Sequence[str] | None = None) -> Proposal:
     | ... none below 0 | and `support` from 0 |
     | between 0 and 1, some within 0.05 of either | `support` (0, 1) |
     | above 0, with a long tail to the right that the logarithm shortens | `support` (0, None) |
-    | several nearly linear functions of one another | `whiten` |
 
     It is a guess from the rows there are: what you know of a column is better. Rows at 0 speak against a support whose
     open end that is.
@@ -87,18 +83,7 @@ def propose(x: Any, *, columns: Sequence[str] | None = None) -> Proposal:
         if ends:
             support[i] = ends
     options = ({"support": support} if support else {}) | ({"dequantize": whole} if whole else {})
-    if _worth_of_correlations(rows) > COLLINEAR:
-        options["whiten"] = True
-        reasons[None] = "columns are nearly linear functions of one another: whitened"
     return Proposal(options, reasons)
-
-
-def _worth_of_correlations(rows: np.ndarray) -> float:
-    """Nats a column by which a Gaussian with the rows' correlations is nearer to them than one without."""
-    rows = rows.astype(np.float64)
-    spread = rows.std(axis=0)
-    correlation = shrunk_correlation((rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
-    return -0.5 * np.linalg.slogdet(correlation)[1] / len(correlation)
 
 
 def _of_whole(column: np.ndarray) -> tuple[tuple[float, float | None] | None, str]:
