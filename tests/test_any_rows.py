@@ -80,6 +80,31 @@ def test_chains_with_a_context_take_ten_dimensions(name, rng):
     np.testing.assert_allclose(tf.reshape(found, [-1]), flow.log_prob(tf.reshape(x, [-1, 3]), context=each), atol=1e-9)
 
 
+OPTIONS = {
+    "student_t": {"base": "student_t"},
+    "mixture": {"base": "mixture"},
+    "half_lines": {"support": {0: (-9, None)}, "base": "student_t", "whiten": True},
+    "whole_numbers": {"dequantize": [0], "support": {0: (-9, 9)}},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("event_size", [1, 2])
+def test_columns_and_bases_take_ten_dimensions(event_size, options):
+    options = {"num_layers": 1, "hidden_units": (4,), "dtype": "float64", "seed": 0} | options
+    flow = scramble(tff.nsf(event_size, **options), 0.1)
+    drawn, log_prob = flow.sample_and_log_prob(DEEP, seed=0)
+    assert drawn.shape == (*DEEP, event_size)
+    rows = tf.reshape(drawn, [12, event_size])
+    np.testing.assert_array_equal(flow.sample(12, seed=0), rows)
+    np.testing.assert_allclose(flow.log_prob(drawn), log_prob, atol=1e-8)
+    np.testing.assert_allclose(tf.reshape(log_prob, [12]), flow.log_prob(rows), atol=1e-9)
+    if event_size == 1:
+        p = flow.cdf(drawn)
+        np.testing.assert_allclose(tf.reshape(p, [12]), flow.cdf(rows), atol=1e-9)
+        np.testing.assert_allclose(flow.quantile(p - 1e-6), drawn, rtol=1e-3)
+
+
 @pytest.mark.parametrize("name", CHAINS)
 def test_far_rows_have_no_density_and_spoil_no_gradient(name, rng):
     flow = scramble(make_small(name, 2))

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors import Support
-from tfp_flows.bijectors.rows import check_batches
+from tfp_flows.bijectors.rows import as_rows, check_batches
 from tfp_flows.errors import InputError
 
 __all__ = ["Cumulative"]
@@ -61,25 +61,23 @@ class Cumulative:
         if self.event_size != 1:
             raise InputError(f"{what} is that of one dimension; this flow has event_size={self.event_size}.")
         kwargs = self._check_kwargs(kwargs)
-        if self.dequantize and what != "quantile":
-            value = self._above_noise(value)
+        rows = value[..., tf.newaxis] if what == "quantile" else value
         if "context" in kwargs:
-            event = [] if what == "quantile" else [1]
-            rows = value.shape if event else value.shape.concatenate([1])
-            check_batches(rows, kwargs["context"].shape)
-            batch = tf.shape(value)[: value.shape.rank - len(event)]
-            batch = tf.broadcast_dynamic_shape(batch, tf.shape(kwargs["context"])[:-1])
-            value = tf.broadcast_to(value, tf.concat([batch, tf.constant(event, tf.int32)], 0))
+            check_batches(rows.shape, kwargs["context"].shape)
+            batch = tf.broadcast_dynamic_shape(tf.shape(rows)[:-1], tf.shape(kwargs["context"])[:-1])
+            rows = tf.broadcast_to(rows, tf.concat([batch, [1]], 0))
+        rows, kwargs, whole = as_rows(rows, kwargs)
+        rows = rows[..., 0] if what == "quantile" else self._above_noise(rows) if self.dequantize else rows
         try:
-            found = getattr(super(), what)(value, name=name, **kwargs)
+            found = getattr(super(), what)(tf.identity(rows), name=name, **kwargs)
         except NotImplementedError as error:
             raise InputError(
                 f"{what} needs layers that say whether they increase, by _is_increasing, and a base that has {what}; "
                 f"got a chain of {', '.join(layer.name for layer in self.layers)} on {self.distribution.name}."
             ) from error
         if what == "quantile":
-            return self._rounded(found) if self.dequantize else found
-        return self._at_ends(what, value[..., 0], found)
+            return whole(self._rounded(found) if self.dequantize else found)
+        return whole(self._at_ends(what, rows[..., 0], found))
 
     def _at_ends(self, what: str, x: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
         """Nothing is below the lower end of the support and nothing above the upper, exactly."""

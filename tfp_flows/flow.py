@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bases import Gaussian, as_base
 from tfp_flows.bijectors import ActNorm, BatchNorm, Standardize, Support
-from tfp_flows.bijectors.rows import as_rows, check_batches
+from tfp_flows.bijectors.rows import MOST, as_rows, check_batches
 from tfp_flows.checks import check_dtype, check_shape, check_sizes
 from tfp_flows.cumulative import Cumulative
 from tfp_flows.datasets.table import check_order, has_names, is_series, matched, row_of
@@ -534,8 +534,11 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
             sample_shape = tf.stack([tf.cast(size, tf.int32) for size in sample_shape])
         known = tf.get_static_value(sample_shape) if tf.is_tensor(sample_shape) else sample_shape
         batch = kwargs["context"].shape[:-1] if "context" in kwargs else tf.TensorShape([])
-        of_known_rank = batch.rank is not None and (known is not None or sample_shape.shape.is_fully_defined())
-        if batch_size is None and of_known_rank:
+        of_few_dimensions = False
+        if batch.rank is not None and (known is not None or sample_shape.shape.is_fully_defined()):
+            sizes = np.size(known) if known is not None else sample_shape.shape.num_elements()
+            of_few_dimensions = sizes + batch.rank < MOST  # with the event at most so many
+        if batch_size is None and of_few_dimensions:
             return draw(sample_shape, seed=seed, **kwargs)
         shape = self._with_batch(sample_shape, kwargs)
         if known is not None and batch.is_fully_defined():

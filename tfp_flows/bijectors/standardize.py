@@ -98,7 +98,7 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
         z = ((x - high) - low) / scale
         if self.whitening is not None:
             far = np.finfo(x.dtype.as_numpy_dtype).max ** 0.8  # an infinite number would make its whole row NaN
-            z = tf.where(tf.abs(z) > far, tf.sign(z) * tf.cast(far, x.dtype), z)
+            z = tf.clip_by_value(z, -far, far)  # tf.where takes no more than nine dimensions
             z = tf.tensordot(z, tf.cast(self.whitening, x.dtype), [[-1], [1]])
         return tf.cast(z, self.dtype)
 
