@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 from conftest import make_small, mostly_slow, scramble
@@ -78,7 +79,7 @@ def test_best_weights_are_restored_by_value(rows):
         verbose=False,
         epochs=8,
         batch_size=50,
-        learning_rate=0.5,
+        learning_rate=0.1,
         schedule="constant",
         clip_norm=None,
         jit_compile=False,
@@ -89,7 +90,8 @@ def test_best_weights_are_restored_by_value(rows):
 
 def test_stops_after_epochs_without_improvement(rows):
     optimizer = tf.keras.optimizers.SGD(0.0)
-    history = tff.fit(make_small("nice", 2), rows, optimizer=optimizer, patience=2, **(QUICK | {"epochs": 20}))
+    with pytest.warns(UserWarning, match="no epoch had a lower validation NLL"):
+        history = tff.fit(make_small("nice", 2), rows, optimizer=optimizer, patience=2, **(QUICK | {"epochs": 20}))
     assert len(history.history["nll"]) == 3
 
 
@@ -179,6 +181,28 @@ def test_an_interrupt_before_the_first_epoch_has_ended_changes_nothing(rows):
         tff.fit(flow, rows, callbacks=[Interrupt()], **(QUICK | {"batch_size": 8}))
     assert (stop.value.history.history, stop.value.history.best_epoch) == ({}, None)
     assert_values(flow, before)
+
+
+@pytest.mark.parametrize("name", ["maf", "planar"])  # with batch norm, and without
+def test_a_training_that_helps_nothing_leaves_the_flow_as_it_started(name, rows):
+    flow = make_small(name, 2)
+    tff.fit(flow, rows, epochs=5, verbose=False)
+    before = flow.log_prob(rows)
+    with pytest.warns(UserWarning, match="^no epoch had a lower validation NLL than the start, "):
+        history = tff.fit(flow, rows, epochs=3, learning_rate=3.0, clip_norm=None, verbose=False)
+    assert history.best_epoch == -1
+    assert len(history.history["val_nll"]) == 3
+    np.testing.assert_allclose(flow.log_prob(rows), before, rtol=1e-5 if name == "maf" else 0)
+
+
+def test_few_rows_of_many_columns_are_fitted_no_worse_than_by_a_gaussian(rng):
+    rows = rng.normal(size=[2080, 12]) @ rng.normal(size=[12, 12])
+    train, held_out, test = np.split(rows, [60, 80])
+    flow = tff.nsf(12, num_layers=2, hidden_units=(32,), whiten=True, seed=0)
+    with pytest.warns(UserWarning, match="no epoch had a lower validation NLL"):
+        tff.fit(flow, train, validation_data=held_out, epochs=3, steps_per_epoch=200, verbose=False)
+    gaussian = scipy.stats.multivariate_normal(train.mean(axis=0), np.cov(train.T)).logpdf(test)
+    assert flow.log_prob(test).numpy().mean() > gaussian.mean()
 
 
 def test_the_history_knows_the_best_epoch(rows):

@@ -16,6 +16,7 @@ from rich.progress import (
 )
 
 __all__ = [
+    "START",
     "STATUS",
     "BatchNormStatistics",
     "BestWeights",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 Callback = tf.keras.callbacks.Callback
+START = -1  # the epoch whose weights are those that training started from
 STATUS = Console(stderr=True, highlight=False, soft_wrap=True)  # what is no result does not belong on stdout
 
 
@@ -61,7 +63,7 @@ class BestWeights(Callback):
       patience: epochs without improvement before training stops; None never stops.
 
     Attributes:
-      best, best_epoch: the lowest value, and its epoch, from 0; None before there is one.
+      best, best_epoch: the lowest value, and its epoch, from 0; None before there is one, -1 for the start.
       values: the weights then.
       last: the latest value.
       ended: whether it has stopped the training.
@@ -87,6 +89,11 @@ class BestWeights(Callback):
     def set(self, best: float, best_epoch: int, values: list[np.ndarray]) -> None:
         """Makes this the best epoch so far."""
         self.best, self.best_epoch, self.values = best, best_epoch, values
+
+    def prefer(self, value: float, values: list[np.ndarray]) -> None:
+        """Keeps the weights `values` of the start if an epoch was good but none better than they."""
+        if self.best_epoch is not None and value <= self.best:
+            self.set(value, START, values)
 
     def restore(self) -> None:
         """Gives the flow the kept weights; those that it came with, if no epoch was any good."""

@@ -100,7 +100,8 @@ def fit(
 
     Returns:
       Keras' `History`: `history.history` has `nll`, `val_nll` and, with an entropy, `gap` and `val_gap`: a list each;
-      `history.best_epoch` is the number, from 0, of the epoch whose weights the flow has.
+      `history.best_epoch` is the number, from 0, of the epoch whose weights the flow has; -1, with a warning, if the
+      standardised flow that training started from was better on the held-out rows than after every epoch.
 
     Raises:
       InputError: for rows or options that cannot work, and a checkpoint that is damaged or of another training;

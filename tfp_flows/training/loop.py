@@ -1,6 +1,7 @@
 """What every training has in common: the best weights are kept, bad ones are stopped, being stopped loses nothing."""
 
 import signal
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,15 @@ import tensorflow as tf
 from tfp_flows.bijectors import BatchNorm
 from tfp_flows.errors import DivergenceError, TrainingInterrupted
 from tfp_flows.signals import noting
-from tfp_flows.training.callbacks import STATUS, BatchNormStatistics, BestWeights, ProgressBar, StopWhenNotFinite
+from tfp_flows.training.callbacks import (
+    START,
+    STATUS,
+    BatchNormStatistics,
+    BestWeights,
+    ProgressBar,
+    StopWhenNotFinite,
+    values_of,
+)
 from tfp_flows.training.checkpoint import CheckpointPlan, Checkpoints
 
 __all__ = ["adam", "run", "uses_xla"]
@@ -40,7 +49,8 @@ def run(
 
     `steps` of an epoch and `at_once` of them in a call are in Keras' count; `batches(i)` are those from the i-th on,
     and `inside` says whether i may lie within an epoch. `start` has the values of the flow's variables from before
-    anything was touched. `blame()` says which rows have no finite loss.
+    anything was touched. `blame()` says which rows have no finite loss. The weights that training starts from are
+    kept too where it has a validation, and restored where no epoch is better.
     """
     flow, loss = model.flow, model.loss_name
     best = BestWeights(flow.variables, start, loss if validation is None else f"val_{loss}", patience)
@@ -54,6 +64,7 @@ def run(
             way = Checkpoints(
                 *(checkpoint, model, best, watch, history, note), steps=steps, at_once=at_once, inside=inside
             )
+            at_start = None if validation is None else _look(model, validation, refresh)
             resumed = way.begin()
             if verbose:
                 if resumed:
@@ -75,6 +86,8 @@ def run(
                         break
                 if watch.epoch is None and best.best_epoch is None:
                     culprits = blame()
+                if watch.epoch is None and at_start is not None:
+                    best.prefer(*at_start)
             except BaseException:
                 way.save()
                 raise
@@ -88,9 +101,21 @@ def run(
             bar.close()
     _check_finite(watch, best, _complete(history, best), loss, learning_rate, culprits)
     way.finish()
-    if verbose and best.ended:
+    if best.best_epoch == START:
+        warnings.warn(
+            f"no epoch had a lower validation {loss.upper()} than the start, whose weights are restored: "
+            "a lower learning rate, a smaller flow or more rows may work.",
+            stacklevel=3,
+        )
+    elif verbose and best.ended:
         STATUS.print(f"stopped after epoch {len(history.epoch)}, as {patience} brought nothing better: {_kept(best)}")
     return history
+
+
+def _look(model: Any, validation: tf.data.Dataset, callbacks: list) -> tuple[float, list[np.ndarray]]:
+    """The validation loss of a model as it is, and the values of its flow's variables."""
+    logs = model.evaluate(validation, callbacks=callbacks, verbose=0, return_dict=True)
+    return float(logs[model.loss_name]), values_of(model.flow.variables)
 
 
 def _stretches(way: Checkpoints, epochs: int, steps: int) -> list[tuple[int, int, int]]:
