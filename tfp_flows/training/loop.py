@@ -107,7 +107,7 @@ def run(
             "a lower learning rate, a smaller flow or more rows may work.",
             stacklevel=3,
         )
-    elif verbose and best.ended:
+    if verbose and best.ended:
         STATUS.print(f"stopped after epoch {len(history.epoch)}, as {patience} brought nothing better: {_kept(best)}")
     return history
 
@@ -147,7 +147,8 @@ def _going_on(way: Checkpoints) -> str:
 def _kept(best: BestWeights) -> str:
     if best.best_epoch is None:
         return "the flow is as it was before"
-    return f"the weights of epoch {best.best_epoch + 1} are restored"
+    of = "the start" if best.best_epoch == START else f"epoch {best.best_epoch + 1}"
+    return f"the weights of {of} are restored"
 
 
 def _interruption(way: Checkpoints, best: BestWeights) -> str:
