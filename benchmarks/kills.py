@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 EVERY = 0.5
 COMMAND = [sys.executable, "-c", "from tfp_flows.cli import main; main()", "train", "--checkpoint-every", str(EVERY)]
 TRAINING = ["--flow", "real_nvp", "--batch-norm", "--data", "two_moons", "--num-layers", "2", "--hidden-units", "16,16"]
-TRAINING += ["--epochs", "40", "--steps-per-epoch", "200", "--batch-size", "100"]
+TRAINING += ["--steps-per-epoch", "200", "--batch-size", "100"]
 STATUSES = {signal.SIGKILL: {-9}, signal.SIGTERM: {143, -15}, signal.SIGINT: {130, -2, 1}}
 
 
@@ -45,18 +45,19 @@ def main() -> None:
     parser.add_argument("--number", type=int, default=100, help="how many kills")
     parser.add_argument("--jobs", type=int, default=2, help="how many at a time")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=40, help="of each training")
     given = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs in the background ignore it
     with tempfile.TemporaryDirectory() as scratch:
-        counts = campaign(Path(scratch), given.number, given.jobs, given.seed)
+        counts = campaign(Path(scratch), given.number, given.jobs, given.seed, given.epochs)
     print(json.dumps(counts, indent=2))
     sys.exit(any(counts[kind] for kind in ("lost", "mixed", "different", "wrong status")))
 
 
-def campaign(scratch: Path, number: int, jobs: int, seed: int) -> dict[str, int]:
+def campaign(scratch: Path, number: int, jobs: int, seed: int, epochs: int) -> dict[str, int]:
     """How many kills of each kind there were, and what came of them."""
-    start = time.monotonic()
-    run(scratch / "never-killed", [*TRAINING, "--out", scratch / "never-killed"])
+    start, training = time.monotonic(), [*TRAINING, "--epochs", str(epochs)]
+    run(scratch / "never-killed", [*training, "--out", scratch / "never-killed"])
     seconds = time.monotonic() - start
     old = scratch / "old"
     run(old, ["--flow", "mlp", "--data", "gaussian", "--num-layers", "1", "--epochs", "1", "--out", old])
@@ -64,18 +65,18 @@ def campaign(scratch: Path, number: int, jobs: int, seed: int) -> dict[str, int]
     cases = [(i, rng.choice(list(STATUSES)), rng.uniform(0, seconds), rng.random()) for i in range(number)]
     counts = Counter(dict.fromkeys(("kills", "lost", "mixed", "different", "wrong status", "resumed", "begun anew"), 0))
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for found in pool.map(lambda case: one(scratch, *case), cases):
+        for found in pool.map(lambda case: one(scratch, training, *case), cases):
             counts.update(found)
     return dict(counts)
 
 
-def one(scratch: Path, i: int, number: signal.Signals, moment: float, chance: float) -> Counter:
+def one(scratch: Path, training: list[str], i: int, number: signal.Signals, moment: float, chance: float) -> Counter:
     """What came of one case: its folder is trained, killed, looked at, resumed and compared."""
     found, out = Counter(), scratch / f"run{i}"
     has_old = i % 2 == 0
     if has_old:
         shutil.copytree(scratch / "old", out)
-    words = [*TRAINING, "--out", out, *(["--force"] if has_old else [])]
+    words = [*training, "--out", out, *(["--force"] if has_old else [])]
     for delay in [moment, *([moment * chance] if i % 3 == 0 else [])]:
         killed = kill(words, number, delay)
         if killed is None:
