@@ -21,7 +21,7 @@ from tfp_flows import elementwise
 from tfp_flows.arrays import assign_arrays, whole_arrays
 from tfp_flows.errors import InputError
 
-__all__ = ["Recorded", "at_most", "make_again", "recipe_of", "spend"]
+__all__ = ["Recorded", "at_most", "described", "differences", "make_again", "recipe_of", "spend", "unwritten"]
 
 _CLASSES: dict[str, type] = {}
 _MAPS = {name: getattr(elementwise, name) for name in elementwise.__all__ if name != "Elementwise"}
@@ -159,12 +159,80 @@ def recipe_of(made: Any, carried: list[Carried] | None = None) -> dict:
     return _encoded(made, type(made).__name__, _Written(carried))
 
 
+def described(made: Any) -> dict:
+    """The recipe of a `Recorded` object, in which a part that cannot be written down has its kind alone."""
+    return _encoded(made, type(made).__name__, _Written(None, describes=True))
+
+
+def unwritten(recipe: Any) -> dict[str, str]:
+    """The kinds of the parts of a recipe that could not be written down, by what these parts are called."""
+    if isinstance(recipe, list):
+        inside = recipe
+    elif not isinstance(recipe, dict):
+        return {}
+    elif "unwritten" in recipe:
+        return {str(recipe.get("part")): str(recipe["unwritten"])}
+    else:
+        inside = recipe.values()
+    return {part: kind for item in inside for part, kind in unwritten(item).items()}
+
+
+def differences(one: Any, other: Any, judged: Iterable[str] = ()) -> list[str]:
+    """The arguments in which two recipes of a flow differ, but for where variables start and what columns are called.
+
+    The parts in `judged` that cannot be written down are the same if both are such parts: somebody else compares them.
+    """
+    plain = [_compared(recipe, tuple(judged)) for recipe in (one, other)]
+    if plain[0] == plain[1]:
+        return []
+    given = [recipe.get("with") if isinstance(recipe, dict) else None for recipe in plain]
+    if not all(isinstance(arguments, dict) for arguments in given):
+        return ["layers"]
+    return [k for k in {**given[0], **given[1]} if given[0].get(k) != given[1].get(k)] or ["layers"]
+
+
+_STARTS = ("seed", "rng", "config", "columns", "context_columns")
+
+
+def _compared(recipe: Any, judged: tuple[str, ...]) -> Any:
+    """A recipe without what is no difference; an object that was first met in what is left out is put in its place."""
+    met: list[Any] = []
+    _meet(recipe, met)
+    places: dict[int, int] = {}
+
+    def left(data: Any) -> Any:
+        if isinstance(data, list):
+            return [left(item) for item in data]
+        if not isinstance(data, dict):
+            return data
+        if "unwritten" in data and str(data.get("part")).rpartition(" ")[2] in judged:
+            return {"unwritten": None}
+        if "again" in data and isinstance(data["again"], int) and 0 <= data["again"] < len(met):
+            if data["again"] in places:
+                return {"again": places[data["again"]]}
+            return left(met[data["again"]])
+        if "make" in data or "variable" in data:
+            places[next(i for i, other in enumerate(met) if other is data)] = len(places)
+        return {key: left(item) for key, item in data.items() if key not in _STARTS}
+
+    return left(recipe)
+
+
+def _meet(recipe: Any, met: list[Any]) -> None:
+    """Puts the objects of a recipe into a list, in the order in which they get their places."""
+    if isinstance(recipe, dict) and ("make" in recipe or "variable" in recipe):
+        met.append(recipe)
+    if isinstance(recipe, (dict, list)):
+        for item in recipe.values() if isinstance(recipe, dict) else recipe:
+            _meet(item, met)
+
+
 class _Written(dict[int, int]):
     """Which object, by its identity, has which place among those that are written; and what is carried beside them."""
 
-    def __init__(self, carried: list[Carried] | None) -> None:
+    def __init__(self, carried: list[Carried] | None, describes: bool = False) -> None:
         super().__init__()
-        self.carried = carried
+        self.carried, self.describes = carried, describes
 
     def carry(self, network: Any) -> dict:
         """The place of a network that cannot be written down."""
@@ -215,6 +283,9 @@ def _encoded_object(value: Any, where: str, known: _Written) -> dict:
     if name is None and where.endswith(", context_network") and known.carried is not None:
         return known.carry(value)
     if name is None or (getattr(value, "parameters", {}) is None and not isinstance(value, Recorded)):
+        if known.describes:
+            path = [part for part in where.split(", ")[1:] if part != "config"]
+            return {"unwritten": getattr(value, "__name__", type(value).__name__), "part": " of ".join(path[::-1])}
         raise InputError(
             f"{where} is a {type(value).__name__}, which cannot be written down: the weights alone can be saved, and "
             "read by tff.load(folder, into=flow)."
@@ -286,6 +357,8 @@ def _made(data: Any, known: _Made) -> Any:
         return known[-1]
     if "again" in data:
         return known[data["again"]]
+    if "unwritten" in data:
+        raise InputError(f"the {data['part']} could not be written down.")
     if "carried" in data:
         return known.carried[data["carried"]]
     make = _constructor(data["make"])
