@@ -24,9 +24,12 @@ __all__ = [
     "check_text",
     "check_training",
     "given",
+    "in_short",
+    "plural",
 ]
 
 MOST = 2**31 - 1  # TensorFlow's sizes are of 32 bits
+MOST_LETTERS = 100  # of a value in a sentence
 MAY_BE_ZERO = ("context_size", "input_size", "num_masked", "octaves")  # of one dimension, nothing else is there
 
 
@@ -35,29 +38,29 @@ def check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
         least = 0 if name in MAY_BE_ZERO else 1
         if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < least:
-            raise InputError(f"{name} must be an integer of at least {least}; got {size!r}.")
+            raise InputError(f"{name} must be an integer of at least {least}; got {in_short(size)}.")
         if size > MOST:
-            raise InputError(f"{name} must be an integer of at most {MOST}; got {size!r}.")
+            raise InputError(f"{name} must be an integer of at most {MOST}; got {in_short(size)}.")
 
 
 def check_shape(name: str, shape: Any) -> None:
     """Raises `InputError` unless it is an integer of at least 0, or several, in a list or an array."""
     sizes = np.asarray(shape)
     if sizes.size and (sizes.dtype.kind not in "iu" or sizes.ndim > 1 or not ((sizes >= 0) & (sizes <= MOST)).all()):
-        raise InputError(f"{name} must be an integer from 0 to {MOST}, or a list of some; got {shape!r}.")
+        raise InputError(f"{name} must be an integer from 0 to {MOST}, or a list of some; got {in_short(shape)}.")
 
 
 def check_flags(**values: bool) -> None:
     """Raises `InputError` unless every argument is True or False, or 1 or 0: other words are true as well."""
     for name, value in values.items():
         if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
-            raise InputError(f"{name} must be True or False; got {value!r}.")
+            raise InputError(f"{name} must be True or False; got {in_short(value)}.")
 
 
 def check_hidden_units(hidden_units: Sequence[int]) -> None:
     """Raises `InputError` unless it is a list of positive integers."""
     if not isinstance(hidden_units, (list, tuple)):
-        raise InputError(f"hidden_units must be a list of integers; got {hidden_units!r}.")
+        raise InputError(f"hidden_units must be a list of integers; got {in_short(hidden_units)}.")
     for size in hidden_units:
         check_sizes(hidden_units=size)
 
@@ -66,52 +69,52 @@ def check_names(name: str, columns: Sequence[str] | None) -> None:
     """Raises `InputError` if two columns have one name."""
     double = next((column for column in columns or () if list(columns).count(column) > 1), None)
     if double is not None:
-        raise InputError(f"{name} has {list(columns).count(double)} columns named {double!r}; expected one.")
+        raise InputError(f"{name} has {list(columns).count(double)} columns named {in_short(double)}; expected one.")
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """Raises `InputError` unless it is one of a few words."""
     if not isinstance(value, str) or value not in choices:
-        raise InputError(f"{name} must be one of {', '.join(choices)}; got {value!r}.")
+        raise InputError(f"{name} must be one of {', '.join(choices)}; got {in_short(value)}.")
 
 
 def check_dtype(dtype: str) -> None:
     """Raises `InputError` unless it is one that flows can have."""
     if not isinstance(dtype, str) or dtype not in ("float32", "float64"):
-        raise InputError(f"dtype must be 'float32' or 'float64'; got {dtype!r}.")
+        raise InputError(f"dtype must be 'float32' or 'float64'; got {in_short(dtype)}.")
 
 
 def check_text(**values: str) -> None:
     """Raises `InputError` unless every argument is a text, and not an empty one."""
     for name, value in values.items():
         if not isinstance(value, str) or not value:
-            raise InputError(f"{name} must be a text; got {value!r}.")
+            raise InputError(f"{name} must be a text; got {in_short(value)}.")
 
 
 def check_seed(seed: int) -> None:
     """Raises `InputError` unless it is an integer from 0 to 2^32 - 1, as Keras' and NumPy's are."""
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
-        raise InputError(f"seed must be an integer from 0 to {2**32 - 1}; got {seed!r}.")
+        raise InputError(f"seed must be an integer from 0 to {2**32 - 1}; got {in_short(seed)}.")
 
 
 def check_positive(**values: float) -> None:
     """Raises `InputError` unless every argument is a finite number above 0."""
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < float("inf"):
-            raise InputError(f"{name} must be a number above 0; got {value!r}.")
+            raise InputError(f"{name} must be a number above 0; got {in_short(value)}.")
 
 
 def check_part(**values: float) -> None:
     """Raises `InputError` unless every argument is a part of a whole that leaves something of it."""
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 1:
-            raise InputError(f"{name} must be at least 0 and below 1; got {value!r}.")
+            raise InputError(f"{name} must be at least 0 and below 1; got {in_short(value)}.")
 
 
 def check_number(name: str, value: Any, low: float, high: float) -> float:
     """Return `value` as a float if it is a number in `[low, high]`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= value <= high:
-        raise InputError(f"{name} is {value!r}; expected a number from {low:g} to {high:g}.")
+        raise InputError(f"{name} is {in_short(value)}; expected a number from {low:g} to {high:g}.")
     return float(value)
 
 
@@ -138,3 +141,20 @@ def check_training(
 def given(**options: Any) -> dict[str, Any]:
     """The options that are not None: those that are checked."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def in_short(value: Any) -> str:
+    """`repr(value)`, or what fits into a sentence of it: its first line, and so many letters of that."""
+    try:
+        lines = repr(value).strip().splitlines() or [""]
+    except Exception:  # an object of the user's may have no words for itself
+        lines = [f"a {type(value).__name__}"]
+    first = lines[0].rstrip(" ,")
+    if len(first) > MOST_LETTERS:
+        return f"{first[: MOST_LETTERS - 12]} … {first[-9:]}" if len(lines) == 1 else f"{first[: MOST_LETTERS - 2]} …"
+    return first if len(lines) == 1 else f"{first} …"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 row`, `2 rows`; the noun's last word is the one that is counted."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from tfp_flows.checks import in_short, plural
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 
 if TYPE_CHECKING:
@@ -248,7 +249,7 @@ def sample(
     drawn = Run.open(run).sample(n, context=context, seed=seed)
     with _writable(out) as path:
         _write(path, drawn.rows, header=drawn.columns, force=force)
-    status.print(f"{len(drawn):,} rows {'on stdout' if out == '-' else f'in {out}'}")
+    status.print(f"{plural(len(drawn), 'row')} {'on stdout' if out == '-' else f'in {out}'}")
 
 
 @app.command()
@@ -273,7 +274,7 @@ def score(
     if out:
         with _writable(out) as path:
             _write(path, scores.log_prob[:, None], header=["log_prob"], force=force)
-    (status if out == "-" else console).print(_measured(scores.metrics, "rows"))
+    (status if out == "-" else console).print(_measured(scores.metrics, "row"))
 
 
 @app.command()
@@ -355,7 +356,7 @@ def points(
 def _finish(run: "Run") -> None:
     """Prints what was measured, draws, and says where everything is; exit status 1 if a figure failed."""
     if run.metrics:
-        console.print(_measured(run.metrics, "held-out rows"))
+        console.print(_measured(run.metrics, "held-out row"))
     try:
         _draw(run)
     finally:
@@ -386,18 +387,19 @@ def _ended_by_signals(folder: Path | None) -> Iterator[None]:
             Run.open(folder).metrics if folder and stop.signal == 2 and stop.history.best_epoch is not None else {}
         )
         if metrics:
-            console.print(_measured(metrics, "held-out rows"))
+            console.print(_measured(metrics, "held-out row"))
         _refuse(str(stop), 128 + stop.signal)
 
 
-def _measured(metrics: dict[str, Any], rows: str) -> str:
+def _measured(metrics: dict[str, Any], row: str) -> str:
     """One line: the loss, where it is known its distance from the floor, and the time."""
     error = f" ± {metrics['standard_error']:.4f}" if "standard_error" in metrics else ""
     if "kl" in metrics:
-        line = f"KL(student, teacher) {metrics['kl']:.4f}{error} nats on {metrics['rows']:,} of the student's samples"
+        line = f"KL(student, teacher) {metrics['kl']:.4f}{error} nats on {plural(metrics['rows'], 'sample')} of the "
+        line += "student's"
     else:
         at_most = "at most " if metrics.get("is_bound") else ""
-        line = f"NLL {at_most}{metrics['nll']:.4f}{error} nats on {metrics['rows']:,} {rows} (lower is better)"
+        line = f"NLL {at_most}{metrics['nll']:.4f}{error} nats on {plural(metrics['rows'], row)} (lower is better)"
     if "gap" in metrics:
         line += f"; gap to the entropy {metrics['gap']:.4f}"
     return line + (f"; {metrics['seconds']:.0f} s" if "seconds" in metrics else "")
@@ -410,7 +412,7 @@ def _sizes(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise InputError(
-            f"hidden_units must be integers with commas between them, as in 64,64; got {text!r}."
+            f"hidden_units must be integers with commas between them, as in 64,64; got {in_short(text)}."
         ) from error
 
 
@@ -434,7 +436,7 @@ def _support(texts: list[str] | None) -> dict[str, tuple[float | None, float | N
             ends = []
         if len(ends) != 2 or not name.strip():
             raise InputError(
-                f"support must be NAME:LOW:HIGH, either end empty where open, as in price:0:; got {text!r}."
+                f"support must be NAME:LOW:HIGH, either end empty where open, as in price:0:; got {in_short(text)}."
             )
     return found
 

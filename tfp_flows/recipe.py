@@ -19,6 +19,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows import elementwise
 from tfp_flows.arrays import assign_arrays, whole_arrays
+from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
 
 __all__ = ["Recorded", "at_most", "described", "differences", "make_again", "recipe_of", "spend", "unwritten"]
@@ -118,7 +119,7 @@ class Carried:
             yield
         except Exception as error:  # whatever a network of the user's raises
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise InputError(f"the context_network {self.network!r} cannot be {what}: {reason}.") from error
+            raise InputError(f"the context_network {in_short(self.network)} cannot be {what}: {reason}.") from error
 
 
 def _unpickled(data: bytes) -> Carried:
@@ -326,7 +327,7 @@ def _constructor(name: Any) -> type:
             return found
     elif isinstance(name, str) and name in _CLASSES:
         return _CLASSES[name]
-    raise InputError(f"a recipe may name the layers and networks that there are; got {name!r}.")
+    raise InputError(f"a recipe may name the layers and networks that there are; got {in_short(name)}.")
 
 
 def make_again(recipe: dict) -> Any:
@@ -343,7 +344,7 @@ def _made(data: Any, known: _Made) -> Any:
         return {key: _made(item, known) for key, item in data["dict"].items()}
     if "map" in data:
         if data["map"] not in _MAPS:
-            raise InputError(f"a recipe may name the elementwise maps that there are; got {data['map']!r}.")
+            raise InputError(f"a recipe may name the elementwise maps that there are; got {in_short(data['map'])}.")
         return _MAPS[data["map"]](**data["with"])
     if "class" in data:
         return _constructor(data["class"])

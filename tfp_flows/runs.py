@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfp_flows.checks import check_flags, check_names, check_text, check_training, given
+from tfp_flows.checks import check_flags, check_names, check_text, check_training, given, in_short, plural
 from tfp_flows.column_options import chain_options, column_settings, positions
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.json_files import as_json, read_json, write_json
@@ -301,7 +301,7 @@ class Run:
         if context is None and flow.context_size:
             names = f", {', '.join(flow.context_columns)}" if flow.context_columns else ""
             raise InputError(
-                f"context must be a file of {flow.context_size} columns{names}, as the flow is conditional."
+                f"context must be a file of {plural(flow.context_size, 'column')}{names}, as the flow is conditional."
             )
         if context is None:
             return datasets.Table(flow.sample(n, seed=seed).numpy(), flow.columns and tuple(flow.columns), "samples")
@@ -385,7 +385,9 @@ class _Source:
         if not self.is_file:
             self.law = datasets.make(self.name, **settings.get("data_options", {}))
         elif not Path(self.name).suffix and not Path(self.name).is_dir():
-            raise InputError(f"data must be one of {', '.join(datasets.names())}, or a file; got {self.name!r}.")
+            raise InputError(
+                f"data must be one of {', '.join(datasets.names())}, or a file; got {in_short(self.name)}."
+            )
         elif self._columns is None and self._key is None and datasets.is_mesh_file(self.name):
             self.law = datasets.mesh(Path(self.name))
         if self.law and self._context_columns:
@@ -470,7 +472,7 @@ def _source_settings(
         if value is not None and not (
             isinstance(value, (list, tuple)) and all(isinstance(c, (str, int)) for c in value)
         ):
-            raise InputError(f"{argument} must be a list of names and numbers; got {value!r}.")
+            raise InputError(f"{argument} must be a list of names and numbers; got {in_short(value)}.")
     check_text(**given(key=key))
     name = os.fspath(data)
     if Path(name).suffix or Path(name).is_dir():
@@ -481,14 +483,14 @@ def _source_settings(
 def _options(options: Any) -> dict[str, Any]:
     """The options of a chain, which config.json can hold."""
     if not isinstance(options, (Mapping, type(None))):
-        raise InputError(f"options must be a dict, as in {{'num_layers': 4}}; got {options!r}.")
+        raise InputError(f"options must be a dict, as in {{'num_layers': 4}}; got {in_short(options)}.")
     for name, value in (options or {}).items():
         try:
             as_json(value)
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"options: {name} must be numbers and texts, which config.json can hold; got {value!r}: a flow with "
-                "other parts is trained by tff.fit."
+                f"options: {name} must be numbers and texts, which config.json can hold; got {in_short(value)}: a flow "
+                "with other parts is trained by tff.fit."
             ) from error
     return dict(options or {})
 
@@ -646,7 +648,7 @@ def _device(name: str | None) -> Iterator[None]:
 
     known = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()]
     if not isinstance(name, str) or name.upper() not in known:
-        raise InputError(f"device must be one of {', '.join(known)}; got {name!r}.")
+        raise InputError(f"device must be one of {', '.join(known)}; got {in_short(name)}.")
     with tf.device(name.upper()):
         yield
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_dtype, check_hidden_units, check_sizes
+from tfp_flows.checks import check_dtype, check_hidden_units, check_sizes, in_short
 from tfp_flows.elementwise import Elementwise
 from tfp_flows.errors import InputError
 from tfp_flows.networks.dense import (
@@ -217,10 +217,12 @@ def _degrees(order: str | Sequence[int], event_size: int, rng: np.random.Generat
     natural = np.arange(1, event_size + 1)
     if isinstance(order, str):
         if order not in ORDERS:
-            raise InputError(f"order must be one of {', '.join(ORDERS)} or a permutation of 1..D; got {order!r}.")
+            raise InputError(
+                f"order must be one of {', '.join(ORDERS)} or a permutation of 1..D; got {in_short(order)}."
+            )
         return {"left-to-right": natural, "right-to-left": natural[::-1], "random": rng.permutation(natural)}[order]
     if sorted(np.ravel(order).tolist(), key=str) != sorted(natural.tolist(), key=str):
-        raise InputError(f"order must be a permutation of 1..{event_size}; got {order!r}.")
+        raise InputError(f"order must be a permutation of 1..{event_size}; got {in_short(order)}.")
     return np.asarray(order)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import check_number, check_sizes
+from tfp_flows.checks import check_number, check_sizes, plural
 from tfp_flows.datasets import matched
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
@@ -242,7 +242,9 @@ def _contexts(teacher: tfp.distributions.Distribution, student: Flow, context: A
         raise InputError(f"teacher has context_size={wanted}, student {student.context_size}; they must be equal.")
     if (context is not None) != bool(wanted):
         raise InputError(
-            f"context must be rows of {wanted} columns." if wanted else "context was given, but neither takes one."
+            f"context must be rows of {plural(wanted, 'column')}."
+            if wanted
+            else "context was given, but neither takes one."
         )
     if context is None:
         return np.zeros([0, 0])

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
-from tfp_flows.checks import check_flags, check_number, check_part, given
+from tfp_flows.checks import check_flags, check_number, check_part, given, plural
 from tfp_flows.datasets import column_warnings
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.flow import Flow
@@ -258,7 +258,9 @@ def _prepare(flow: Flow, source: Source, start: list[np.ndarray], restandardize:
 def _check_context(flow: Flow, source: Source) -> None:
     for rows in (source.rows, source.validation or source.rows):
         if rows.context is None and flow.context_size:
-            raise InputError(f"context must be rows of {flow.context_size} columns, as {flow.name} has a context.")
+            raise InputError(
+                f"context must be rows of {plural(flow.context_size, 'column')}, as {flow.name} has a context."
+            )
         if rows.context is not None and not flow.context_size:
             raise InputError(f"context was given, but {flow.name} was built without; build it with context_size=….")
 
