@@ -382,6 +382,7 @@ def test_the_command(tmp_path, capsys):
     assert flow.dequantize == (2,)
     for options, message in [
         (["--support", "rain:0"], "--support must be NAME:LOW:HIGH"),
+        (["--support", "rain:0:1:2"], "as in price:0:; got 'rain:0:1:2', and there is no column 'rain:0'."),
         (["--support", "snow:0:"], "--support has 'snow'; the columns of"),
         (["--support", "rain:2:1"], "--support must have its low end below the high one; got [2.0, 1.0] for 'rain'"),
         (["--support", "share:0:3"], "column 'share' is -"),

@@ -1,7 +1,7 @@
 """Arguments, checked: one form of sentence for every refusal. NumPy only."""
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,11 @@ from tfp_flows.errors import InputError
 
 __all__ = [
     "MOST",
+    "as_dtype",
+    "as_hidden_units",
+    "as_list",
     "check_choice",
-    "check_dtype",
     "check_flags",
-    "check_hidden_units",
     "check_names",
     "check_number",
     "check_part",
@@ -23,8 +24,10 @@ __all__ = [
     "check_sizes",
     "check_text",
     "check_training",
+    "check_verbose",
     "given",
     "in_short",
+    "plain_options",
     "plural",
 ]
 
@@ -57,12 +60,37 @@ def check_flags(**values: bool) -> None:
             raise InputError(f"{name} must be True or False; got {in_short(value)}.")
 
 
-def check_hidden_units(hidden_units: Sequence[int]) -> None:
-    """Raises `InputError` unless it is a list of positive integers."""
-    if not isinstance(hidden_units, (list, tuple)):
+def as_hidden_units(hidden_units: Any) -> list[int]:
+    """The sizes of hidden layers as a list, whatever sequence of integers they come in; `InputError` otherwise."""
+    sizes = as_list(hidden_units)
+    if sizes is None:
         raise InputError(f"hidden_units must be a list of integers; got {in_short(hidden_units)}.")
-    for size in hidden_units:
+    for size in sizes:
         check_sizes(hidden_units=size)
+    return sizes
+
+
+def as_list(value: Any) -> list | None:
+    """A sequence as a list of Python's own numbers: lists, tuples, ranges, arrays, tensors; None for what is none."""
+    value = value.numpy() if hasattr(value, "numpy") and hasattr(value, "shape") else value
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return None
+    return [item.item() if isinstance(item, np.generic) else item for item in value]
+
+
+def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a chain with sequences, types and NumPy's numbers as JSON has them, and the others as they are."""
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()}
+    if "dtype" in plain:
+        plain["dtype"] = as_dtype(plain["dtype"])
+    if "hidden_units" in plain:
+        plain["hidden_units"] = as_hidden_units(plain["hidden_units"])
+    for name in ("octaves", "mixing", "dequantize"):
+        listed = as_list(plain.get(name))
+        if listed is not None:
+            plain[name] = [item if as_list(item) is None else as_list(item) for item in listed]
+    return plain
 
 
 def check_names(name: str, columns: Sequence[str] | None) -> None:
@@ -78,10 +106,24 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
         raise InputError(f"{name} must be one of {', '.join(choices)}; got {in_short(value)}.")
 
 
-def check_dtype(dtype: str) -> None:
-    """Raises `InputError` unless it is one that flows can have."""
-    if not isinstance(dtype, str) or dtype not in ("float32", "float64"):
+def as_dtype(dtype: Any) -> str:
+    """The name of a dtype that flows can have, from that, or NumPy's or TensorFlow's object; `InputError` otherwise."""
+    if isinstance(dtype, type) and issubclass(dtype, np.generic):
+        name = np.dtype(dtype).name
+    else:
+        name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None)
+    if name not in ("float32", "float64"):
         raise InputError(f"dtype must be 'float32' or 'float64'; got {in_short(dtype)}.")
+    return name
+
+
+def check_verbose(verbose: Any) -> None:
+    """Raises `InputError` unless it is one of Keras' numbers, or True or False."""
+    if not isinstance(verbose, (bool, np.bool_, int, np.integer)) or verbose not in (0, 1, 2):
+        raise InputError(
+            "verbose must be 0 for nothing, 1 for a progress bar or 2 for a line an epoch, or True or False; got "
+            f"{in_short(verbose)}."
+        )
 
 
 def check_text(**values: str) -> None:
@@ -125,7 +167,7 @@ def check_training(
     steps_per_epoch: int | None,
     learning_rate: float,
     patience: int | None,
-    verbose: bool,
+    verbose: bool | int,
     seed: int,
     checkpoint_every: float,
 ) -> None:
@@ -133,7 +175,7 @@ def check_training(
     check_sizes(epochs=epochs)
     check_sizes(**given(batch_size=batch_size, steps_per_epoch=steps_per_epoch, patience=patience))
     check_positive(learning_rate=learning_rate)
-    check_flags(verbose=verbose)
+    check_verbose(verbose)
     check_seed(seed)
     check_number("checkpoint_every", checkpoint_every, 0, float("inf"))
 

@@ -23,6 +23,7 @@ from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 if TYPE_CHECKING:
     import numpy as np
 
+    from tfp_flows.datasets import Table
     from tfp_flows.runs import Run
 
 __all__ = ["app", "main"]
@@ -47,6 +48,7 @@ Seed = Annotated[int, typer.Option(help="Fixes every random choice.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 Table = "CSV, NPY, NPZ, Parquet or Feather file"
 
+SUPPORT_FORM = "support must be NAME:LOW:HIGH, either end empty where open, as in price:0:"
 MOST_WORDS = 300  # letters of a sentence on stderr
 
 
@@ -201,7 +203,7 @@ def train(
             of_the_data = ("columns", "context_columns", "key", "support", "dequantize")
             known = {name: value for name, value in known.items() if name not in of_the_data}
         given = known | given | {"options": known.get("options", {}) | options}
-        with _ended_by_signals(out):
+        with _ended_by_signals(out), _names_with_colons(support):
             run = Run.train(out, **given, checkpoint_every=checkpoint_every, force=force)
     _finish(run)
 
@@ -248,7 +250,7 @@ def sample(
 
     drawn = Run.open(run).sample(n, context=context, seed=seed)
     with _writable(out) as path:
-        _write(path, drawn.rows, header=drawn.columns, force=force)
+        _write(path, drawn, force=force)
     status.print(f"{plural(len(drawn), 'row')} {'on stdout' if out == '-' else f'in {out}'}")
 
 
@@ -435,10 +437,22 @@ def _support(texts: list[str] | None) -> dict[str, tuple[float | None, float | N
         except ValueError:
             ends = []
         if len(ends) != 2 or not name.strip():
-            raise InputError(
-                f"support must be NAME:LOW:HIGH, either end empty where open, as in price:0:; got {in_short(text)}."
-            )
+            raise InputError(f"{SUPPORT_FORM}; got {in_short(text)}.")
     return found
+
+
+@contextlib.contextmanager
+def _names_with_colons(texts: list[str] | None) -> Iterator[None]:
+    """Of a name that no column has, and that has a colon, it is said what form was expected: it may be an end."""
+    try:
+        yield
+    except InputError as error:
+        for text in texts or ():
+            name = text.rsplit(":", 2)[0].strip()
+            if ":" in name and str(error).startswith(f"support has {in_short(name)};"):
+                has = f"there is no column {in_short(name)}"
+                raise InputError(f"{SUPPORT_FORM}; got {in_short(text)}, and {has}.") from error
+        raise
 
 
 @contextlib.contextmanager
@@ -469,7 +483,7 @@ def _writable(out: str) -> Iterator[Path]:
         sys.stdout.flush()
 
 
-def _write(path: Path, rows: "np.ndarray", *, header: list[str] | None = None, force: bool) -> None:
+def _write(path: Path, rows: "np.ndarray | Table", *, header: list[str] | None = None, force: bool) -> None:
     """Writes rows, with the header where the kind of file has a place for one."""
     from tfp_flows import datasets
 

@@ -14,7 +14,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bases import Gaussian, as_base
 from tfp_flows.bijectors import ActNorm, BatchNorm, Standardize, Support
 from tfp_flows.bijectors.rows import MOST, as_rows, check_batches
-from tfp_flows.checks import check_dtype, check_shape, check_sizes, in_short, plural
+from tfp_flows.checks import as_dtype, check_shape, check_sizes, in_short, plural
 from tfp_flows.cumulative import Cumulative
 from tfp_flows.datasets.table import check_order, has_names, is_series, matched, row_of
 from tfp_flows.errors import InputError
@@ -122,7 +122,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
     ) -> None:
         parameters = dict(locals())  # with name=None, a joint distribution may name the flow as it likes
         check_sizes(event_size=event_size, context_size=context_size)
-        check_dtype(dtype)
+        dtype = as_dtype(dtype)
         _check_layers(layers, event_size, dtype)
         self.event_size, self.context_size, self.config = event_size, context_size, config
         self.dequantize = check_columns(dequantize, event_size)

@@ -256,11 +256,15 @@ def _encoded(value: Any, where: str, known: _Written) -> Any:
         return None
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, (tf.DType, np.dtype)):
+        return value.name
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return np.dtype(value).name
     if isinstance(value, _PLAIN):
         return value
     if type(value) in _MAPS.values():
         return {"map": type(value).__name__, "with": _encoded(dataclasses.asdict(value), where, known)["dict"]}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, range)):
         return [_encoded(item, where, known) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {"dict": {key: _encoded(item, f"{where}, {key}", known) for key, item in value.items()}}

@@ -42,7 +42,7 @@ class StudentT(Law):
     def __init__(self, event_size: int, *, dtype: str = "float32", name: str = "student_t") -> None:
         super().__init__(event_size, dtype, name)
         part = (1.0 / START - 1.0 / MOST) / (1.0 / LEAST - 1.0 / MOST)
-        start = np.full(event_size, np.log(part / (1.0 - part)), dtype)
+        start = np.full(event_size, np.log(part / (1.0 - part)), self.dtype.as_numpy_dtype)
         self.raw_df = tf.Variable(start, name=f"{name}/raw_df")
 
     @property

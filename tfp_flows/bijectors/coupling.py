@@ -78,6 +78,6 @@ class Coupling(Recorded, Halves, tfp.bijectors.Bijector):
         moves = getattr(self.network, "output_size", size - stays)
         if size != stays + moves:
             raise InputError(
-                f"x must have {plural(stays + moves, 'column')}, of which it keeps {stays}; got shape {rows.shape}."
+                f"x must have {plural(stays + moves, 'column')}, {stays} of which stay; got shape {rows.shape}."
             )
         return (stays, True) if self._num_masked >= 0 else (moves, False)

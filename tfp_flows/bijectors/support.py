@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.rows import as_rows
-from tfp_flows.checks import check_dtype, plural
+from tfp_flows.checks import as_dtype, plural
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import Recorded, spend
 
@@ -59,7 +59,7 @@ class Support(Recorded, tfp.bijectors.Bijector):
         dtype: str = "float32",
         name: str = "support",
     ) -> None:
-        check_dtype(dtype)
+        dtype = as_dtype(dtype)
         self.low, self.high = _as_ends("low", low, -np.inf), _as_ends("high", high, np.inf)
         if self.low.shape != self.high.shape:
             raise InputError(f"high must have {plural(len(self.low), 'end')}, as low has; got {len(self.high)}.")

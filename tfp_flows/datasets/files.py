@@ -136,10 +136,10 @@ def write_rows(path: str | os.PathLike, rows: Any, *, header: Sequence[str] | No
         _check_readable(header)
     with atomic_path(path, force=force) as temporary:
         if suffix in _TEXT:
-            _write_text(temporary, rows, header, "\t" if suffix == ".tsv" else ",")
+            _write_text(temporary, table, header, "\t" if suffix == ".tsv" else ",")
         elif suffix in _ARROW:
             names = header or [f"x{i + 1}" for i in range(rows.shape[1])]
-            write_arrow(temporary, rows, names, parquet=suffix == ".parquet")
+            write_arrow(temporary, rows, names, parquet=suffix == ".parquet", whole=table.whole)
         elif suffix == ".npy":
             np.save(temporary, rows)
         else:
@@ -307,9 +307,10 @@ def _check_readable(header: Sequence[str]) -> None:
         )
 
 
-def _write_text(path: Path, rows: np.ndarray, header: Sequence[str] | None, delimiter: str) -> None:
+def _write_text(path: Path, table: Table, header: Sequence[str] | None, delimiter: str) -> None:
+    rows = table.rows
     cell = "%.9g" if rows.dtype == np.float32 else "%r"  # the fewest digits that always give the number back
-    line = delimiter.join([cell] * rows.shape[1]) + "\n"
+    line = delimiter.join("%d" if i in table.whole else cell for i in range(rows.shape[1])) + "\n"
     with open(path, "w", encoding="utf-8", newline="") as file:
         if header is not None:
             quoting = csv.QUOTE_ALL if any(set(title) & set(',;\t"') for title in header) else csv.QUOTE_MINIMAL

@@ -32,6 +32,7 @@ class Table:
       rows: float32 or float64 `[n, D]`, n >= 1.
       columns: the names of the D columns; None if they have none.
       name: what errors call it: an argument, or a file.
+      whole: which columns, counted from 0, are whole numbers, and are written as such.
 
     >>> from tfp_flows import datasets
     >>> table = datasets.as_table({"height": [1.71, 1.8], "weight": [65, 82]}, name="people")
@@ -42,6 +43,7 @@ class Table:
     rows: np.ndarray
     columns: tuple[str, ...] | None = None
     name: str = "x"
+    whole: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)

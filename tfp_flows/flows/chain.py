@@ -7,11 +7,10 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec
 
-import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import ActNorm, BatchNorm, RecomputingChain, ReversibleChain, Standardize, Support
-from tfp_flows.checks import check_dtype, check_flags, check_hidden_units, check_sizes, in_short, plural
+from tfp_flows.checks import check_flags, check_sizes, in_short, plain_options, plural
 from tfp_flows.elementwise.spline import MOST_BINS
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
@@ -101,6 +100,7 @@ def prebuilt(*, halves: bool = False) -> Callable[[Prebuilt[P]], Callable[P, Flo
                 raise TypeError(f"{name}() {error}") from None
             bound.apply_defaults()
             check_sizes(event_size=bound.arguments["event_size"])  # chains cut it into halves
+            bound.arguments.update(plain_options(bound.arguments))
             layers = make_layers(**bound.arguments)
             return _build(name, bound.arguments, halves, *(layers if isinstance(layers, tuple) else (layers,)))
 
@@ -132,12 +132,9 @@ def _build(
     """The flow of a chain with those options; with random permutations written out they become its config."""
     event_size, num_layers, dtype = options["event_size"], options["num_layers"], options["dtype"]
     check_sizes(num_layers=num_layers, context_size=options["context_size"])
-    check_dtype(dtype)
     check_flags(**{option: options[option] for option in FLAGS if option in options})
     spend(event_size * num_layers)
     rng = random_generator(options["seed"])
-    if "hidden_units" in options:
-        check_hidden_units(options["hidden_units"])
     config = {"name": name, **options}
     mixing = mixing_of(options.get("mixing", "none"), event_size, num_layers, halves, rng)
     if "mixing" in options and not mixing.linear:
@@ -180,7 +177,6 @@ def _build(
 
 def _octaves(octaves: int | Sequence[int], num_layers: int) -> list[int]:
     """How many each layer's network sees."""
-    octaves = octaves.tolist() if isinstance(octaves, np.ndarray) else octaves
     if isinstance(octaves, (list, tuple)):
         if len(octaves) != num_layers:
             raise InputError(

@@ -81,9 +81,7 @@ def _shuffled(event_size: int, rng: np.random.Generator) -> list[int]:
 
 
 def _checked(mixing: Sequence[Order], event_size: int, num_layers: int) -> list[Order]:
-    if isinstance(mixing, np.ndarray):
-        mixing = mixing.tolist()
-    if not isinstance(mixing, (list, tuple)):
+    if not isinstance(mixing, list):
         raise InputError(
             f"mixing must be one of {', '.join(WORDS)}, or a list of permutations; got {in_short(mixing)}."
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_dtype, check_hidden_units, check_sizes, in_short
+from tfp_flows.checks import as_dtype, as_hidden_units, check_sizes, in_short
 from tfp_flows.elementwise import Elementwise
 from tfp_flows.errors import InputError
 from tfp_flows.networks.dense import (
@@ -95,10 +95,10 @@ class MADE(Recorded, tf.Module):
     ) -> None:
         super().__init__(name=name)
         check_sizes(event_size=event_size, params=params, context_size=context_size)
-        check_hidden_units(hidden_units)
+        hidden_units = as_hidden_units(hidden_units)
         check_residual(residual, hidden_units)
         check_features(features)
-        check_dtype(dtype)
+        dtype = as_dtype(dtype)
         self.dtype = dtype
         rng = random_generator(seed)
         sizes = [event_size * features.width + context_size, *hidden_units, event_size * params]

@@ -43,7 +43,7 @@ def distill(
     patience: int | None = None,
     jit_compile: bool | None = None,
     callbacks: Any = (),
-    verbose: bool = True,
+    verbose: bool | int = True,
     seed: int = 0,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: float = 60.0,
@@ -80,7 +80,7 @@ def distill(
       jit_compile: whether to compile with XLA; None does so where the work is long enough to pay for it.
       callbacks: Keras callbacks of your own, in a list, or one; Keras calls those of batches once for every few steps
         (25 at most).
-      verbose: whether to show a progress bar.
+      verbose: True or 1 for a progress bar, 2 for a line an epoch, as in Keras, False or 0 for neither.
       seed: fixes the noise and the contexts.
       checkpoint: a folder for `checkpoint.npz`, from which this very training goes on: see `tff.fit`.
       checkpoint_every: seconds between two checkpoints.

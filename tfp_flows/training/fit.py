@@ -51,7 +51,7 @@ def fit(
     jit_compile: bool | None = None,
     strategy: tf.distribute.Strategy | None = None,
     callbacks: Any = (),
-    verbose: bool = True,
+    verbose: bool | int = True,
     seed: int = 0,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: float = 60.0,
@@ -88,7 +88,7 @@ def fit(
       strategy: a `tf.distribute.Strategy`, under whose scope the flow was built.
       callbacks: Keras callbacks of your own, in a list, or one; Keras calls those of batches once for every few steps
         (25 at most).
-      verbose: whether to show a progress bar.
+      verbose: True or 1 for a progress bar, 2 for a line an epoch, as in Keras, False or 0 for neither.
       seed: fixes the order of the rows, what is held out and what is drawn.
       checkpoint: a folder for the file `checkpoint.npz`, which has all that the training needs to go on. If it is there
         and of this very training (same settings, same rows), `fit` says so and goes on from it, and ends on one CPU

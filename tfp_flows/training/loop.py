@@ -10,7 +10,14 @@ import tensorflow as tf
 from tfp_flows.bijectors import BatchNorm
 from tfp_flows.errors import DivergenceError, TrainingInterrupted
 from tfp_flows.signals import noting
-from tfp_flows.training.callbacks import STATUS, BatchNormStatistics, BestWeights, ProgressBar, StopWhenNotFinite
+from tfp_flows.training.callbacks import (
+    STATUS,
+    BatchNormStatistics,
+    BestWeights,
+    EpochLines,
+    ProgressBar,
+    StopWhenNotFinite,
+)
 from tfp_flows.training.checkpoint import CheckpointPlan, Checkpoints
 
 __all__ = ["adam", "run", "uses_xla"]
@@ -31,7 +38,7 @@ def run(
     start: list[np.ndarray],
     patience: int | None,
     callbacks: list,
-    verbose: bool,
+    verbose: bool | int,
     learning_rate: float,
     checkpoint: CheckpointPlan | None,
     blame: Callable[[], str] = str,
@@ -58,7 +65,7 @@ def run(
             if verbose:
                 if resumed:
                     STATUS.print(_going_on(way))
-                bars.append(ProgressBar(epochs, loss, way.epoch))
+                bars.append(EpochLines(epochs, loss) if verbose == 2 else ProgressBar(epochs, loss, way.epoch))
             try:
                 for first, last, count in _stretches(way, epochs, steps):
                     model.fit(
