@@ -394,6 +394,14 @@ def test_the_command(tmp_path, capsys):
     assert not (tmp_path / "third").exists()
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("ends", [(1e300, None), (None, -1e300), (0, 1e39), (-1e300, 1e300)])
+def test_ends_that_float32_cannot_hold_are_refused_in_one_sentence(ends):
+    with pytest.raises(tff.InputError, match=r"^low and high must be at most 8.51e\+37 in size in float32; low\[0\]"):
+        tff.maf(2, num_layers=1, support={0: ends})
+    assert tff.maf(2, num_layers=1, support={0: ends}, dtype="float64").dtype == "float64"
+
+
 # Known laws.
 
 LAWS = [

@@ -183,7 +183,7 @@ def _check_interval(column: int, low: float, high: float, dtype: str) -> None:
         raise InputError(f"low must be below high; {given}.")
     finite = [end for end in (low, high) if np.isfinite(end)]
     limits = np.finfo(dtype)
-    if max(map(abs, finite), default=0.0) > limits.max / 4:
+    if max(map(abs, finite), default=0.0) > float(limits.max) / 4:  # a float32 would have the ends cast to it
         raise InputError(f"low and high must be at most {limits.max / 4:.3g} in size in {dtype}; {given}.")
     least, most = _inside(low, high, dtype)
     if not least < most:
