@@ -21,13 +21,13 @@ from tfp_flows.training.loop import adam, run, uses_xla
 from tfp_flows.training.model import FlowModel, check_whole_batches
 from tfp_flows.training.options import check_options
 from tfp_flows.training.rows import Rows, Source, as_source, as_validation, batches_of, identity_of, steps_at_once
+from tfp_flows.training.standard import far_column
 from tfp_flows.whole import with_noise
 
 __all__ = ["fit"]
 
 VALIDATION_BATCH = 5000
 HALVES_STEPS = 3000  # below, halves of batches take longer to compile than they save: benchmarks/halves.py
-FAR_MEAN, FAR_SPREAD = 1.0, 2.0  # of standardised rows: farther, the statistics are of other rows
 
 
 def fit(
@@ -284,14 +284,11 @@ def _warn_of_statistics(flow: Flow, rows: Rows) -> None:
     for name, table, columns in tables:
         if table is None:
             continue
-        z = table.numpy().astype(np.float64)
-        mean, spread = np.average(z, axis=0, weights=rows.weight), z.std(axis=0)
-        off = np.flatnonzero((np.abs(mean) > FAR_MEAN) | (spread > FAR_SPREAD) | (spread * FAR_SPREAD < 1))
-        if len(off):
-            column = repr(columns[off[0]]) if columns else off[0] + 1
+        found = far_column(table.numpy(), columns, rows.weight)
+        if found:
             warnings.warn(
-                f"{name}: column {column} has mean {mean[off[0]]:.3g} and standard deviation {spread[off[0]]:.3g} by "
-                "the statistics of an earlier fit, where 0 and 1 are best: pass restandardize=True to set them anew.",
+                f"{name}: {found} by the statistics of an earlier fit, where 0 and 1 are best: pass restandardize=True "
+                "to set them anew.",
                 stacklevel=4,
             )
 
