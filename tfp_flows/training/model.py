@@ -13,7 +13,7 @@ from tfp_flows.flow import Flow
 from tfp_flows.recipe import make_again, recipe_of
 from tfp_flows.training.layer import FlowLayer
 from tfp_flows.training.options import check_is_new
-from tfp_flows.training.standard import far_column
+from tfp_flows.training.standard import UNTOUCHED, far_column
 
 FEW_ROWS, MOST_ROWS = 16, 10_000  # whose mean and spread say something of the others; that are looked at
 
@@ -242,7 +242,7 @@ class FlowModel(TrainedFlow):
         if context is not None and flow.context_size:
             tables.append(("context", context, flow.context_columns))
         for name, table, columns in tables:
-            found = far_column(table, columns)
+            found = far_column(table, columns, times=UNTOUCHED)
             if found:
                 self._has_warned = True
                 call = "flow.standardize(x, context=context)" if flow.context_size else "flow.standardize(x)"

@@ -4,16 +4,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["far_column"]
+__all__ = ["UNTOUCHED", "far_column"]
 
-FAR_MEAN, FAR_SPREAD = 1.0, 2.0
+FAR_MEAN, FAR_SPREAD = 1.0, 2.0  # of rows that were standardised: farther, the statistics are of other rows
+UNTOUCHED = 2.0  # times as far, rows that nobody standardised are far from where layers work
 
 
-def far_column(z: np.ndarray, columns: Sequence[str] | None = None, weights: np.ndarray | None = None) -> str | None:
-    """What is to be said of the first of the columns of `z [N, D]` that is far off; None if none is."""
+def far_column(
+    z: np.ndarray, columns: Sequence[str] | None = None, weights: np.ndarray | None = None, times: float = 1.0
+) -> str | None:
+    """What is to be said of the first of the columns of `z [N, D]` that is so many times far off; None if none is."""
     z = np.asarray(z, np.float64)
     mean, spread = np.average(z, axis=0, weights=weights), z.std(axis=0)
-    off = np.flatnonzero((np.abs(mean) > FAR_MEAN) | (spread > FAR_SPREAD) | (spread * FAR_SPREAD < 1))
+    most = times * FAR_SPREAD
+    off = np.flatnonzero((np.abs(mean) > times * FAR_MEAN) | (spread > most) | (spread * most < 1))
     if not len(off):
         return None
     i = off[0]
