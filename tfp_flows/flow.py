@@ -369,7 +369,9 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
     def save(self, folder: Any) -> None:
         """Writes the flow into `folder`, as one file; `tff.load` reads it back, equal to the last bit.
 
-        What was there before is replaced in one step: a crash leaves the old flow or the new one.
+        What was there before is replaced in one step: a crash leaves the old flow or the new one. A part that cannot
+        be written down, such as a base or a context network of your own, is warned of: `tff.load` then takes a flow
+        that was built with the same, `into=flow`.
         """
         save_state(folder, self)
 

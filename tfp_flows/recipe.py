@@ -199,7 +199,7 @@ def _compared(recipe: Any, judged: tuple[str, ...]) -> Any:
     """A recipe without what is no difference; an object that was first met in what is left out is put in its place."""
     met: list[Any] = []
     _meet(recipe, met)
-    places: dict[int, int] = {}
+    numbers, places = {id(data): i for i, data in enumerate(met)}, {}
 
     def left(data: Any) -> Any:
         if isinstance(data, list):
@@ -213,7 +213,7 @@ def _compared(recipe: Any, judged: tuple[str, ...]) -> Any:
                 return {"again": places[data["again"]]}
             return left(met[data["again"]])
         if "make" in data or "variable" in data:
-            places[next(i for i, other in enumerate(met) if other is data)] = len(places)
+            places[numbers[id(data)]] = len(places)
         return {key: left(item) for key, item in data.items() if key not in _STARTS}
 
     return left(recipe)

@@ -59,7 +59,7 @@ def load(folder: str | PathLike, *, into: Flow | None = None) -> Flow:
     Args:
       folder: where it is; those of version 0.1 are read too.
       into: a flow to read into, of the same layers. It is needed where a layer could not be written down, as one with
-        a function, or a network, of your own.
+        a function, or a network, of your own. What such a part of the other flow makes of fixed numbers is compared.
 
     Raises:
       InputError: if the folder holds no flow, one that was damaged or edited, or another than `into`.
