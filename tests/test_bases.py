@@ -299,6 +299,33 @@ def test_a_mean_is_that_of_the_base():
     assert "Mixture" in repr(flow.copy().summary())
 
 
+@pytest.mark.parametrize("raw", [-10.0, 0.0, 5.0])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_heavy_tails_have_a_density_and_gradients_of_every_finite_number(raw, jit_compile):
+    base = tff.bases.StudentT(1)
+    base.raw_df.assign([raw])
+    x = tf.constant([[0.0], [0.5], [-3.0], [1e3], [1e18], [1e20], [-3e38], [3.4e38]])
+    expected = tfd.StudentT(tf.cast(base.df, tf.float64), np.float64(0), np.float64(1))
+
+    @tf.function(jit_compile=jit_compile)
+    def derivatives(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                log_prob = base.log_prob(x)
+            slope, of_df = inner.gradient(log_prob, [x, base.raw_df])
+        return log_prob, slope, of_df, outer.gradient(slope, x)
+
+    log_prob, slope, of_df, curvature = derivatives(x)
+    np.testing.assert_allclose(log_prob, expected.log_prob(tf.cast(x, tf.float64))[:, 0], rtol=1e-5)
+    df = base.df.numpy().astype(np.float64)
+    far = np.asarray(x, np.float64)
+    np.testing.assert_allclose(slope, -(df + 1) * far / (df + far**2), rtol=1e-4, atol=1e-35)
+    assert np.isfinite(of_df).all()
+    np.testing.assert_allclose(curvature, -(df + 1) * (df - far**2) / (df + far**2) ** 2, rtol=1e-3, atol=1e-36)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("base", "gain"), [("student_t", 0.05), ("mixture", 0.05)])
 def test_training_learns_the_base(base, gain, rng):

@@ -191,7 +191,14 @@ def test_an_interrupt_leaves_a_usable_run(tmp_path, capsys, monkeypatch):
         (["train", "--data", "two.npz"], "choose one with --key"),
         (["train", "--data", "two.npz", "--key", "c"], "no array 'c'"),
         (["train", "--data", "FILE.csv", "--columns", "9"], "FILE.csv"),
-        (["train", "--flow", "mlp", "--hidden-units", "8"], "mlp takes the options"),
+        (["train", "--flow", "mlp", "--hidden-units", "8"], "--hidden-units is no option of mlp"),
+        (["train", "--flow", "maf", "--tails", "free"], "^tfp-flows: --tails is no option of maf, which takes --num-l"),
+        (["train", "--flow", "planar", "--octaves", "2"], "--octaves is no option of planar, which takes .*--base"),
+        (["train", "--base", "cauchy"], "--base must be one of normal, student_t, mixture; got 'cauchy'"),
+        (["train", "--mixing", "shuffle"], "--mixing must be one of reverse, random, linear, none; got 'shuffle'"),
+        (["train", "--octaves", "a"], "--octaves must be an integer, or several; got 'a'"),
+        (["train", "--octaves", "2,1"], "--octaves must list 4 integers, one for each layer"),
+        (["train", "--tails", "long"], "--tails must be one of"),
         (["train", "--out", "FILE"], "--out must not be a file; got FILE"),
         (["train", "--out", "FULL"], r"--out is FULL, which is not empty: .* or --force\."),
         (["sample", "nowhere", "--out", "x.csv"], "holds no run"),
@@ -299,3 +306,16 @@ def test_sentences_speak_of_options(message, expected):
     found = cli._in_options(message)
     assert re.search(expected, found)
     assert len(found) <= cli.MOST_WORDS
+
+
+def test_options_of_a_chain_are_kept_by_the_run(tmp_path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    words = ["train", "--flow", "nsf", "--data", "two_moons", *FAST, "--hidden-units", "4", "--base", "student_t"]
+    assert call(*words, "--mixing", "linear", "--whiten", "--octaves", "2,1", "--tails", "free", "--out", first) == 0
+    options = {"base": "student_t", "mixing": "linear", "whiten": True, "octaves": [2, 1], "tails": "free"}
+    assert options.items() <= json.loads((first / "config.json").read_text())["settings"]["options"].items()
+    config = tff.load(first).config
+    assert {**config} | options == {**config}
+    assert call("train", "--from", first, "--no-whiten", "--octaves", "3", "--out", second) == 0
+    config = tff.load(second).config
+    assert (config["whiten"], config["octaves"], config["base"]) == (False, 3, "student_t")

@@ -56,7 +56,20 @@ def test_samples_have_a_header_and_their_context(trained, table, tmp_path, capsy
     np.testing.assert_allclose(drawn["age"], pandas.read_csv(table)["age"])
     assert run(capsys, "score", trained, "--data", out)[0] == 0
     status, _, said = run(capsys, "sample", trained, "--out", tmp_path / "more.csv")
-    assert (status, "--context must be a file of 1 columns, age" in said) == (2, True)
+    assert (status, "--context must be a file of 1 column, age" in said) == (2, True)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_whole_columns_of_a_context_come_out_as_they_went_in(trained, suffix, tmp_path, capsys):
+    pandas.DataFrame({"age": [20, 33, 60]}).to_csv(tmp_path / "ages.csv", index=False)
+    out = tmp_path / f"samples{suffix}"
+    assert run(capsys, "sample", trained, "--context", tmp_path / "ages.csv", "--out", out)[0] == 0
+    drawn = (pandas.read_csv if suffix == ".csv" else pandas.read_parquet)(out)
+    assert drawn["age"].dtype == np.int64
+    assert drawn["age"].tolist() == [20, 33, 60]
+    assert drawn["height"].dtype.kind == "f"
+    if suffix == ".csv":
+        assert [line.split(",")[-1] for line in out.read_text().splitlines()] == ["age", "20", "33", "60"]
 
 
 @pytest.mark.slow

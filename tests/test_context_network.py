@@ -174,6 +174,21 @@ def test_what_cannot_be_pickled_is_refused_in_one_sentence(rng):
         pickle.dumps(flow)
 
 
+MUST = r"must take a context \[N, 2\] of float32, as context_size=2 says"
+
+
+def built_for(size):
+    return tf.keras.Sequential([tf.keras.Input([size]), tf.keras.layers.Dense(2)])
+
+
+def wrapped(network):
+    class Wrapped(tf.keras.layers.Layer):
+        def call(self, c):
+            return network(c)
+
+    return Wrapped()
+
+
 @pytest.mark.parametrize(
     ("network", "message"),
     [
@@ -183,7 +198,15 @@ def test_what_cannot_be_pickled_is_refused_in_one_sentence(rng):
         (lambda: lambda c: 1, "made no tensor"),
         (lambda: lambda c: tf.cast(c, tf.int32), "made int32"),
         (lambda: lambda c: tf.zeros([1, 0]), r"made float32 \(1, 0\)"),
-        (lambda: tff.networks.MLP(4, 1), r"cannot be called on a context \[1, 2\] of float32: x must have 4 columns"),
+        (lambda: tff.networks.MLP(4, 1), rf"{MUST}; MLP takes \[N, 4\]: give a network of 2 inputs, or context_size=4"),
+        (lambda: built_for(5), rf"{MUST}; Sequential takes \[N, 5\]: give a network of 2 inputs, or context_size=5"),
+        (lambda: built_for(5).layers[0], rf"{MUST}; Dense takes \[N, 5\]"),
+        (lambda: lambda c: c @ tf.ones([5, 2]), rf"{MUST}; <lambda> cannot: .*\[1,2\].*\[5,2\]\.$"),
+        (lambda: lambda c: 1 / 0, rf"{MUST}; <lambda> cannot: division by zero\.$"),
+        (
+            lambda: wrapped(built_for(5)),
+            rf"{MUST}; Wrapped cannot: .*expected axis -1.* value 5, but received.*\(1, 2\)",
+        ),
         (lambda: around(tf.keras.layers.Dense(2)), "reads the variable .*kernel.*, which it does not hold"),
     ],
 )

@@ -208,6 +208,44 @@ def test_named_columns_are_matched():
         model.fit(table.rename(columns={"a": "c"}), epochs=1, verbose=0)
 
 
+FAR = 50.0 + ROWS
+
+
+@pytest.mark.parametrize(
+    "given",
+    [(FAR,), (tf.constant(FAR),), (pandas.DataFrame(FAR),), (tf.data.Dataset.from_tensor_slices(FAR).batch(50),)],
+)
+def test_rows_that_nobody_standardised_are_warned_of_once(given, recwarn):
+    model = build()
+    for layer in model.flow.layers:
+        if isinstance(layer, tff.bijectors.Standardize):
+            layer.loc.assign(np.zeros(2))
+            layer.scale.assign(np.ones(2))
+    for _ in range(2):
+        model.fit(*given, epochs=1, verbose=0)
+    said = [warning for warning in recwarn if "flow.standardize(x)" in str(warning.message)]
+    assert len(said) == 1
+    assert str(said[0].message).startswith("x: column 1 has mean 50")
+    assert "was never standardised" in str(said[0].message)
+    assert said[0].filename == __file__
+
+
+def test_no_word_of_rows_that_are_standardised_and_of_a_context_likewise(recwarn):
+    rows = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
+    model = tff.FlowModel(tff.nice(2, num_layers=1, hidden_units=(4,)))
+    model.compile(jit_compile=False)
+    model.fit(rows, epochs=1, verbose=0)
+    model.flow.standardize(FAR)
+    model.fit(FAR, epochs=1, verbose=0)
+    assert not [warning for warning in recwarn if "standardise" in str(warning.message)]
+    model = tff.FlowModel(tff.nice(2, num_layers=1, hidden_units=(4,), context_size=1))
+    model.compile(jit_compile=False)
+    with pytest.warns(
+        UserWarning, match=r"^context: column 1 has mean 99.* call flow.standardize\(x, context=context\)"
+    ):
+        model.fit(rows, 99.0 + CONTEXT, epochs=1, verbose=0)
+
+
 @pytest.mark.slow
 def test_a_loaded_model_goes_on_training(tmp_path):
     model = build()

@@ -160,7 +160,7 @@ def test_a_second_fit_looks_at_the_context_too():
 def test_a_context_that_is_missing_is_refused_and_nothing_is_touched():
     flow, x = line(context_size=1), np.random.default_rng(0).normal(size=(100, 1))
     for missing in ({}, {"context": x, "validation_data": x}):
-        with pytest.raises(tff.InputError, match="context must be rows of 1 columns"):
+        with pytest.raises(tff.InputError, match="context must be rows of 1 column"):
             tff.fit(flow, x, epochs=1, **missing, **QUICK)
     assert flow.is_unstandardized
 

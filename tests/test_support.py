@@ -382,6 +382,7 @@ def test_the_command(tmp_path, capsys):
     assert flow.dequantize == (2,)
     for options, message in [
         (["--support", "rain:0"], "--support must be NAME:LOW:HIGH"),
+        (["--support", "rain:0:1:2"], "as in price:0:; got 'rain:0:1:2', and there is no column 'rain:0'."),
         (["--support", "snow:0:"], "--support has 'snow'; the columns of"),
         (["--support", "rain:2:1"], "--support must have its low end below the high one; got [2.0, 1.0] for 'rain'"),
         (["--support", "share:0:3"], "column 'share' is -"),
@@ -391,6 +392,14 @@ def test_the_command(tmp_path, capsys):
         status, _, said = run(capsys, *words, *options, "--out", tmp_path / "third")
         assert (status, message in said) == (2, True), said
     assert not (tmp_path / "third").exists()
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("ends", [(1e300, None), (None, -1e300), (0, 1e39), (-1e300, 1e300)])
+def test_ends_that_float32_cannot_hold_are_refused_in_one_sentence(ends):
+    with pytest.raises(tff.InputError, match=r"^low and high must be at most 8.51e\+37 in size in float32; low\[0\]"):
+        tff.maf(2, num_layers=1, support={0: ends})
+    assert tff.maf(2, num_layers=1, support={0: ends}, dtype="float64").dtype == "float64"
 
 
 # Known laws.

@@ -1,7 +1,7 @@
 """Arguments, checked: one form of sentence for every refusal. NumPy only."""
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,11 @@ from tfp_flows.errors import InputError
 
 __all__ = [
     "MOST",
+    "as_dtype",
+    "as_hidden_units",
+    "as_list",
     "check_choice",
-    "check_dtype",
     "check_flags",
-    "check_hidden_units",
     "check_names",
     "check_number",
     "check_part",
@@ -23,10 +24,15 @@ __all__ = [
     "check_sizes",
     "check_text",
     "check_training",
+    "check_verbose",
     "given",
+    "in_short",
+    "plain_options",
+    "plural",
 ]
 
 MOST = 2**31 - 1  # TensorFlow's sizes are of 32 bits
+MOST_LETTERS = 100  # of a value in a sentence
 MAY_BE_ZERO = ("context_size", "input_size", "num_masked", "octaves")  # of one dimension, nothing else is there
 
 
@@ -35,83 +41,122 @@ def check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
         least = 0 if name in MAY_BE_ZERO else 1
         if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < least:
-            raise InputError(f"{name} must be an integer of at least {least}; got {size!r}.")
+            raise InputError(f"{name} must be an integer of at least {least}; got {in_short(size)}.")
         if size > MOST:
-            raise InputError(f"{name} must be an integer of at most {MOST}; got {size!r}.")
+            raise InputError(f"{name} must be an integer of at most {MOST}; got {in_short(size)}.")
 
 
 def check_shape(name: str, shape: Any) -> None:
     """Raises `InputError` unless it is an integer of at least 0, or several, in a list or an array."""
     sizes = np.asarray(shape)
     if sizes.size and (sizes.dtype.kind not in "iu" or sizes.ndim > 1 or not ((sizes >= 0) & (sizes <= MOST)).all()):
-        raise InputError(f"{name} must be an integer from 0 to {MOST}, or a list of some; got {shape!r}.")
+        raise InputError(f"{name} must be an integer from 0 to {MOST}, or a list of some; got {in_short(shape)}.")
 
 
 def check_flags(**values: bool) -> None:
     """Raises `InputError` unless every argument is True or False, or 1 or 0: other words are true as well."""
     for name, value in values.items():
         if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
-            raise InputError(f"{name} must be True or False; got {value!r}.")
+            raise InputError(f"{name} must be True or False; got {in_short(value)}.")
 
 
-def check_hidden_units(hidden_units: Sequence[int]) -> None:
-    """Raises `InputError` unless it is a list of positive integers."""
-    if not isinstance(hidden_units, (list, tuple)):
-        raise InputError(f"hidden_units must be a list of integers; got {hidden_units!r}.")
-    for size in hidden_units:
+def as_hidden_units(hidden_units: Any) -> list[int]:
+    """The sizes of hidden layers as a list, whatever sequence of integers they come in; `InputError` otherwise."""
+    sizes = as_list(hidden_units)
+    if sizes is None:
+        raise InputError(f"hidden_units must be a list of integers; got {in_short(hidden_units)}.")
+    for size in sizes:
         check_sizes(hidden_units=size)
+    return sizes
+
+
+def as_list(value: Any) -> list | None:
+    """A sequence as a list of Python's own numbers: lists, tuples, ranges, arrays, tensors; None for what is none."""
+    value = value.numpy() if hasattr(value, "numpy") and hasattr(value, "shape") else value
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        return None
+    return [item.item() if isinstance(item, np.generic) else item for item in value]
+
+
+def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a chain with sequences, types and NumPy's numbers as JSON has them, and the others as they are."""
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in options.items()}
+    if "dtype" in plain:
+        plain["dtype"] = as_dtype(plain["dtype"])
+    if "hidden_units" in plain:
+        plain["hidden_units"] = as_hidden_units(plain["hidden_units"])
+    for name in ("octaves", "mixing", "dequantize"):
+        listed = as_list(plain.get(name))
+        if listed is not None:
+            plain[name] = [item if as_list(item) is None else as_list(item) for item in listed]
+    return plain
 
 
 def check_names(name: str, columns: Sequence[str] | None) -> None:
     """Raises `InputError` if two columns have one name."""
     double = next((column for column in columns or () if list(columns).count(column) > 1), None)
     if double is not None:
-        raise InputError(f"{name} has {list(columns).count(double)} columns named {double!r}; expected one.")
+        raise InputError(f"{name} has {list(columns).count(double)} columns named {in_short(double)}; expected one.")
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """Raises `InputError` unless it is one of a few words."""
     if not isinstance(value, str) or value not in choices:
-        raise InputError(f"{name} must be one of {', '.join(choices)}; got {value!r}.")
+        raise InputError(f"{name} must be one of {', '.join(choices)}; got {in_short(value)}.")
 
 
-def check_dtype(dtype: str) -> None:
-    """Raises `InputError` unless it is one that flows can have."""
-    if not isinstance(dtype, str) or dtype not in ("float32", "float64"):
-        raise InputError(f"dtype must be 'float32' or 'float64'; got {dtype!r}.")
+def as_dtype(dtype: Any) -> str:
+    """The name of a dtype that flows can have, from that, or NumPy's or TensorFlow's object; `InputError` otherwise."""
+    if isinstance(dtype, type) and issubclass(dtype, np.generic):
+        name = np.dtype(dtype).name
+    else:
+        name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None)
+    if name not in ("float32", "float64"):
+        raise InputError(f"dtype must be 'float32' or 'float64'; got {in_short(dtype)}.")
+    return name
+
+
+def check_verbose(verbose: Any) -> None:
+    """Raises `InputError` unless it is one of Keras' numbers, or True or False."""
+    if not isinstance(verbose, (bool, np.bool_, int, np.integer)) or verbose not in (0, 1, 2):
+        raise InputError(
+            "verbose must be 0 for nothing, 1 for a progress bar or 2 for a line an epoch, or True or False; got "
+            f"{in_short(verbose)}."
+        )
 
 
 def check_text(**values: str) -> None:
     """Raises `InputError` unless every argument is a text, and not an empty one."""
     for name, value in values.items():
         if not isinstance(value, str) or not value:
-            raise InputError(f"{name} must be a text; got {value!r}.")
+            raise InputError(f"{name} must be a text; got {in_short(value)}.")
 
 
 def check_seed(seed: int) -> None:
     """Raises `InputError` unless it is an integer from 0 to 2^32 - 1, as Keras' and NumPy's are."""
     if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**32:
-        raise InputError(f"seed must be an integer from 0 to {2**32 - 1}; got {seed!r}.")
+        raise InputError(f"seed must be an integer from 0 to {2**32 - 1}; got {in_short(seed)}.")
 
 
 def check_positive(**values: float) -> None:
     """Raises `InputError` unless every argument is a finite number above 0."""
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < float("inf"):
-            raise InputError(f"{name} must be a number above 0; got {value!r}.")
+            raise InputError(f"{name} must be a number above 0; got {in_short(value)}.")
 
 
 def check_part(**values: float) -> None:
     """Raises `InputError` unless every argument is a part of a whole that leaves something of it."""
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 1:
-            raise InputError(f"{name} must be at least 0 and below 1; got {value!r}.")
+            raise InputError(f"{name} must be at least 0 and below 1; got {in_short(value)}.")
 
 
 def check_number(name: str, value: Any, low: float, high: float) -> float:
     """Return `value` as a float if it is a number in `[low, high]`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= value <= high:
-        raise InputError(f"{name} is {value!r}; expected a number from {low:g} to {high:g}.")
+        raise InputError(f"{name} is {in_short(value)}; expected a number from {low:g} to {high:g}.")
     return float(value)
 
 
@@ -122,7 +167,7 @@ def check_training(
     steps_per_epoch: int | None,
     learning_rate: float,
     patience: int | None,
-    verbose: bool,
+    verbose: bool | int,
     seed: int,
     checkpoint_every: float,
 ) -> None:
@@ -130,7 +175,7 @@ def check_training(
     check_sizes(epochs=epochs)
     check_sizes(**given(batch_size=batch_size, steps_per_epoch=steps_per_epoch, patience=patience))
     check_positive(learning_rate=learning_rate)
-    check_flags(verbose=verbose)
+    check_verbose(verbose)
     check_seed(seed)
     check_number("checkpoint_every", checkpoint_every, 0, float("inf"))
 
@@ -138,3 +183,20 @@ def check_training(
 def given(**options: Any) -> dict[str, Any]:
     """The options that are not None: those that are checked."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def in_short(value: Any) -> str:
+    """`repr(value)`, or what fits into a sentence of it: its first line, and so many letters of that."""
+    try:
+        lines = repr(value).strip().splitlines() or [""]
+    except Exception:  # an object of the user's may have no words for itself
+        lines = [f"a {type(value).__name__}"]
+    first = lines[0].rstrip(" ,")
+    if len(first) > MOST_LETTERS:
+        return f"{first[: MOST_LETTERS - 12]} … {first[-9:]}" if len(lines) == 1 else f"{first[: MOST_LETTERS - 2]} …"
+    return first if len(lines) == 1 else f"{first} …"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 row`, `2 rows`; the noun's last word is the one that is counted."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from tfp_flows.checks import check_choice, in_short, plural
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from tfp_flows.datasets import Table
     from tfp_flows.runs import Run
 
 __all__ = ["app", "main"]
@@ -44,8 +46,27 @@ ContextColumns = Annotated[str | None, typer.Option(help="Columns of a file that
 Key = Annotated[str | None, typer.Option(help="Which array of an NPZ file.")]
 Seed = Annotated[int, typer.Option(help="Fixes every random choice.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+NumLayers = Annotated[int | None, typer.Option(help="Layers of the chain.")]
+HiddenUnits = Annotated[str | None, typer.Option(help="Hidden layers of each network, as in 64,64.")]
+Base = Annotated[
+    str | None, typer.Option(help="Law of the latents: normal, student_t (heavy tails) or mixture (modes).")
+]
+Mixing = Annotated[
+    str | None, typer.Option(help="Of columns between layers: reverse, random, linear (a learnt matrix) or none.")
+]
+Whiten = Annotated[
+    bool | None, typer.Option("--whiten/--no-whiten", help="Standardise rows by their whole covariance.")
+]
+Octaves = Annotated[
+    str | None,
+    typer.Option(help="Octaves of waves that the networks see beside each number; or of each layer: 7,5,4,4,4."),
+]
+Tails = Annotated[str | None, typer.Option(help="Slopes of splines at the interval's ends: identity, equal or free.")]
 Table = "CSV, NPY, NPZ, Parquet or Feather file"
 
+CHAIN = ("num_layers", "hidden_units", "batch_norm", "base", "mixing", "whiten", "octaves", "tails")
+BASES = ("normal", "student_t", "mixture")
+SUPPORT_FORM = "support must be NAME:LOW:HIGH, either end empty where open, as in price:0:"
 MOST_WORDS = 300  # letters of a sentence on stderr
 
 
@@ -159,8 +180,13 @@ def train(
         int | None,
         typer.Option(help="Epochs without improvement before training stops; 20 for the rows of a file, else no end."),
     ] = None,
-    num_layers: Annotated[int | None, typer.Option(help="Layers of the chain.")] = None,
-    hidden_units: Annotated[str | None, typer.Option(help="Hidden layers of each network, as in 64,64.")] = None,
+    num_layers: NumLayers = None,
+    hidden_units: HiddenUnits = None,
+    base: Base = None,
+    mixing: Mixing = None,
+    whiten: Whiten = None,
+    octaves: Octaves = None,
+    tails: Tails = None,
     batch_norm: Annotated[
         bool | None, typer.Option("--batch-norm/--no-batch-norm", help="Batch norm after every second layer.")
     ] = None,
@@ -183,8 +209,8 @@ def train(
     given |= {"steps_per_epoch": steps_per_epoch, "seed": seed, "auto": auto}
     given |= {"support": _support(support), "dequantize": _columns(",".join(dequantize)) if dequantize else None}
     given = {name: value for name, value in given.items() if value is not None}
-    options = {"num_layers": num_layers, "hidden_units": _sizes(hidden_units), "batch_norm": batch_norm}
-    options = {name: value for name, value in options.items() if value is not None}
+    options = {"num_layers": num_layers, "hidden_units": hidden_units, "batch_norm": batch_norm, "base": base}
+    options = _chain_options(**options, mixing=mixing, whiten=whiten, octaves=octaves, tails=tails)
     if resume:
         if given or options or out or from_ or force:
             raise InputError(
@@ -200,7 +226,8 @@ def train(
             of_the_data = ("columns", "context_columns", "key", "support", "dequantize")
             known = {name: value for name, value in known.items() if name not in of_the_data}
         given = known | given | {"options": known.get("options", {}) | options}
-        with _ended_by_signals(out):
+        _check_taken(given.get("flow"), given["options"])
+        with _ended_by_signals(out), _names_with_colons(support):
             run = Run.train(out, **given, checkpoint_every=checkpoint_every, force=force)
     _finish(run)
 
@@ -213,8 +240,13 @@ def distill(
     epochs: Annotated[int, typer.Option(help="Rounds of training.")] = 50,
     batch_size: Annotated[int, typer.Option(help="Samples of a step.")] = 500,
     learning_rate: Annotated[float, typer.Option(help="Of Adam, at the start of a cosine decay.")] = 5e-3,
-    num_layers: Annotated[int | None, typer.Option(help="Layers of the chain.")] = None,
-    hidden_units: Annotated[str | None, typer.Option(help="Hidden layers of each network, as in 64,64.")] = None,
+    num_layers: NumLayers = None,
+    hidden_units: HiddenUnits = None,
+    base: Base = None,
+    mixing: Mixing = None,
+    whiten: Whiten = None,
+    octaves: Octaves = None,
+    tails: Tails = None,
     steps_per_epoch: Annotated[int, typer.Option(help="Steps of a round.")] = 100,
     seed: Seed = 0,
     force: Force = False,
@@ -222,8 +254,9 @@ def distill(
     """Fit a student that samples in one pass to the trained flow of a run, by KL(student, teacher)."""
     from tfp_flows.runs import Run
 
-    options = {"num_layers": num_layers, "hidden_units": _sizes(hidden_units)}
-    options = {name: value for name, value in options.items() if value is not None}
+    options = {"num_layers": num_layers, "hidden_units": hidden_units, "base": base, "mixing": mixing}
+    options = _chain_options(**options, whiten=whiten, octaves=octaves, tails=tails)
+    _check_taken(flow, options)
     given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "force": force}
     with _ended_by_signals(out):
         student = Run.open(run).distill(out, flow=flow, options=options, steps_per_epoch=steps_per_epoch, **given)
@@ -247,8 +280,8 @@ def sample(
 
     drawn = Run.open(run).sample(n, context=context, seed=seed)
     with _writable(out) as path:
-        _write(path, drawn.rows, header=drawn.columns, force=force)
-    status.print(f"{len(drawn):,} rows {'on stdout' if out == '-' else f'in {out}'}")
+        _write(path, drawn, force=force)
+    status.print(f"{plural(len(drawn), 'row')} {'on stdout' if out == '-' else f'in {out}'}")
 
 
 @app.command()
@@ -273,7 +306,7 @@ def score(
     if out:
         with _writable(out) as path:
             _write(path, scores.log_prob[:, None], header=["log_prob"], force=force)
-    (status if out == "-" else console).print(_measured(scores.metrics, "rows"))
+    (status if out == "-" else console).print(_measured(scores.metrics, "row"))
 
 
 @app.command()
@@ -355,7 +388,7 @@ def points(
 def _finish(run: "Run") -> None:
     """Prints what was measured, draws, and says where everything is; exit status 1 if a figure failed."""
     if run.metrics:
-        console.print(_measured(run.metrics, "held-out rows"))
+        console.print(_measured(run.metrics, "held-out row"))
     try:
         _draw(run)
     finally:
@@ -386,32 +419,62 @@ def _ended_by_signals(folder: Path | None) -> Iterator[None]:
             Run.open(folder).metrics if folder and stop.signal == 2 and stop.history.best_epoch is not None else {}
         )
         if metrics:
-            console.print(_measured(metrics, "held-out rows"))
+            console.print(_measured(metrics, "held-out row"))
         _refuse(str(stop), 128 + stop.signal)
 
 
-def _measured(metrics: dict[str, Any], rows: str) -> str:
+def _measured(metrics: dict[str, Any], row: str) -> str:
     """One line: the loss, where it is known its distance from the floor, and the time."""
     error = f" ± {metrics['standard_error']:.4f}" if "standard_error" in metrics else ""
     if "kl" in metrics:
-        line = f"KL(student, teacher) {metrics['kl']:.4f}{error} nats on {metrics['rows']:,} of the student's samples"
+        line = f"KL(student, teacher) {metrics['kl']:.4f}{error} nats on {plural(metrics['rows'], 'sample')} of the "
+        line += "student's"
     else:
         at_most = "at most " if metrics.get("is_bound") else ""
-        line = f"NLL {at_most}{metrics['nll']:.4f}{error} nats on {metrics['rows']:,} {rows} (lower is better)"
+        line = f"NLL {at_most}{metrics['nll']:.4f}{error} nats on {plural(metrics['rows'], row)} (lower is better)"
     if "gap" in metrics:
         line += f"; gap to the entropy {metrics['gap']:.4f}"
     return line + (f"; {metrics['seconds']:.0f} s" if "seconds" in metrics else "")
 
 
-def _sizes(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
+def _chain_options(**options: Any) -> dict[str, Any]:
+    """The options of a chain that are given, as its function takes them."""
+    options = {name: value for name, value in options.items() if value is not None}
+    if "base" in options:
+        check_choice("base", options["base"], BASES)
+    for name in ("hidden_units", "octaves"):
+        if name in options:
+            options[name] = _integers(name, options[name])
+    return options
+
+
+def _check_taken(flow: str | None, options: dict[str, Any]) -> None:
+    """Raises `InputError` for an option that the chain does not have."""
+    if not options:
+        return
+    import inspect
+
+    import tfp_flows as tff
+
+    flow = flow or inspect.signature(tff.Run.train).parameters["flow"].default
+    if flow not in tff.flows.names():
+        return  # what there is, is said where it is built
+    taken = inspect.signature(getattr(tff, flow)).parameters
+    odd = [name for name in options if name not in taken]
+    if odd:
+        params = {param.name: param.opts[0] for param in typer.main.get_command(app).commands["train"].params}
+        known = ", ".join(params[name] for name in CHAIN if name in taken)
+        raise InputError(f"{params.get(odd[0], odd[0])} is no option of {flow}, which takes {known}.")
+
+
+def _integers(name: str, text: str) -> int | list[int]:
+    """Sizes with commas between them; a number of octaves may stand for itself."""
     try:
-        return tuple(int(part) for part in text.split(","))
+        numbers = [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise InputError(
-            f"hidden_units must be integers with commas between them, as in 64,64; got {text!r}."
-        ) from error
+        form = "integers with commas between them, as in 64,64" if name == "hidden_units" else "an integer, or several"
+        raise InputError(f"{name} must be {form}; got {in_short(text)}.") from error
+    return numbers[0] if name == "octaves" and len(numbers) == 1 else numbers
 
 
 def _columns(text: str | None) -> list[str | int] | None:
@@ -433,10 +496,22 @@ def _support(texts: list[str] | None) -> dict[str, tuple[float | None, float | N
         except ValueError:
             ends = []
         if len(ends) != 2 or not name.strip():
-            raise InputError(
-                f"support must be NAME:LOW:HIGH, either end empty where open, as in price:0:; got {text!r}."
-            )
+            raise InputError(f"{SUPPORT_FORM}; got {in_short(text)}.")
     return found
+
+
+@contextlib.contextmanager
+def _names_with_colons(texts: list[str] | None) -> Iterator[None]:
+    """Of a name that no column has, and that has a colon, it is said what form was expected: it may be an end."""
+    try:
+        yield
+    except InputError as error:
+        for text in texts or ():
+            name = text.rsplit(":", 2)[0].strip()
+            if ":" in name and str(error).startswith(f"support has {in_short(name)};"):
+                has = f"there is no column {in_short(name)}"
+                raise InputError(f"{SUPPORT_FORM}; got {in_short(text)}, and {has}.") from error
+        raise
 
 
 @contextlib.contextmanager
@@ -467,7 +542,7 @@ def _writable(out: str) -> Iterator[Path]:
         sys.stdout.flush()
 
 
-def _write(path: Path, rows: "np.ndarray", *, header: list[str] | None = None, force: bool) -> None:
+def _write(path: Path, rows: "np.ndarray | Table", *, header: list[str] | None = None, force: bool) -> None:
     """Writes rows, with the header where the kind of file has a place for one."""
     from tfp_flows import datasets
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfp_flows.checks import check_flags
+from tfp_flows.checks import check_flags, in_short
 from tfp_flows.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ def column_settings(support: Any, dequantize: Any, auto: Any) -> dict[str, Any]:
     """`support`, `dequantize` and `auto` as JSON has them, those that are given; their columns are looked up later."""
     check_flags(auto=auto)
     if not isinstance(support, (Mapping, type(None))):
-        raise InputError(f"support must be a dict, as in {{'price': (0, None)}}; got {support!r}.")
+        raise InputError(f"support must be a dict, as in {{'price': (0, None)}}; got {in_short(support)}.")
     if dequantize is not None and not (
         isinstance(dequantize, (list, tuple)) and all(isinstance(column, (str, int)) for column in dequantize)
     ):
-        raise InputError(f"dequantize must be a list of names and numbers; got {dequantize!r}.")
+        raise InputError(f"dequantize must be a list of names and numbers; got {in_short(dequantize)}.")
     ends = support and {str(key): list(pair) if isinstance(pair, tuple) else pair for key, pair in support.items()}
     settings = {"support": ends, "dequantize": dequantize and list(dequantize), "auto": bool(auto)}
     return {name: value for name, value in settings.items() if value}
@@ -39,7 +39,7 @@ def chain_options(settings: dict[str, Any], table: "Table", is_law: bool) -> dic
     whole = sorted(set(positions("dequantize", settings.get("dequantize") or [], table)))
     for place, name in zip(places, named, strict=True):
         if places.count(place) > 1:
-            raise InputError(f"support must have one pair for each column; got {name!r}, which has two.")
+            raise InputError(f"support must have one pair for each column; got {in_short(name)}, which has two.")
         check_ends(name, named[name], place in whole)
     support = dict(zip(places, named.values(), strict=True))
     if settings.get("auto"):
@@ -62,6 +62,6 @@ def positions(argument: str, columns: list[str | int], table: "Table") -> list[i
         place = known.index(column) if column in known else column - 1 if isinstance(column, int) else -1
         if not 0 <= place < table.rows.shape[1]:
             has = f"{', '.join(known)}" if known else f"{table.rows.shape[1]} without names"
-            raise InputError(f"{argument} has {column!r}; the columns of {table.name} are: {has}.")
+            raise InputError(f"{argument} has {in_short(column)}; the columns of {table.name} are: {has}.")
         found.append(place)
     return found

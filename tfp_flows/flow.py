@@ -14,7 +14,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bases import Gaussian, as_base
 from tfp_flows.bijectors import ActNorm, BatchNorm, Standardize, Support
 from tfp_flows.bijectors.rows import MOST, as_rows, check_batches
-from tfp_flows.checks import check_dtype, check_shape, check_sizes
+from tfp_flows.checks import as_dtype, check_shape, check_sizes, in_short, plural
 from tfp_flows.cumulative import Cumulative
 from tfp_flows.datasets.table import check_order, has_names, is_series, matched, row_of
 from tfp_flows.errors import InputError
@@ -122,7 +122,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
     ) -> None:
         parameters = dict(locals())  # with name=None, a joint distribution may name the flow as it likes
         check_sizes(event_size=event_size, context_size=context_size)
-        check_dtype(dtype)
+        dtype = as_dtype(dtype)
         _check_layers(layers, event_size, dtype)
         self.event_size, self.context_size, self.config = event_size, context_size, config
         self.dequantize = check_columns(dequantize, event_size)
@@ -355,11 +355,13 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         if not isinstance(self.distribution, Gaussian):
             parts.append(("base", _kind_of(self.distribution), self.distribution))
         for name, kind, part in parts:
-            lines.append(f"  {name:<16} {kind:<32} {_count(part.trainable_variables):>9,} parameters")
+            count = _count(part.trainable_variables)
+            lines.append(f"  {name:<16} {kind:<32} {plural(count, 'parameter').rjust(19 + (count != 1))}")
         if self.dequantize:
             lines.append(f"  whole numbers in column {', '.join(str(i + 1) for i in self.dequantize)}")
         total = _count(self.trainable_variables)
-        return "\n".join([*lines, f"  {total:,} trainable parameters, {_count(self.variables) - total:,} statistics"])
+        statistics = plural(_count(self.variables) - total, "statistic")
+        return "\n".join([*lines, f"  {plural(total, 'trainable parameter')}, {statistics}"])
 
     def __repr__(self) -> str:
         return self.summary()
@@ -367,7 +369,9 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
     def save(self, folder: Any) -> None:
         """Writes the flow into `folder`, as one file; `tff.load` reads it back, equal to the last bit.
 
-        What was there before is replaced in one step: a crash leaves the old flow or the new one.
+        What was there before is replaced in one step: a crash leaves the old flow or the new one. A part that cannot
+        be written down, such as a base or a context network of your own, is warned of: `tff.load` then takes a flow
+        that was built with the same, `into=flow`.
         """
         save_state(folder, self)
 
@@ -480,7 +484,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
             raise InputError("context was given, but this flow was built without; build it with context_size=….")
         if self.context_size:
             if "context" not in kwargs:
-                raise InputError(f"this flow needs context=… with {self.context_size} columns; got none.")
+                raise InputError(f"this flow needs context=… with {plural(self.context_size, 'column')}; got none.")
             context = tf.identity(_exact(kwargs["context"], self.context_columns, "context", self.context_size))
             kwargs["context"] = _with_last(context, self.context_size, "context")
         return kwargs
@@ -611,7 +615,9 @@ def _check_layers(layers: Any, event_size: int, dtype: str) -> None:
     for layer in layers:
         size = getattr(getattr(layer, "bijector", layer), "event_size", None)  # of tfb.Invert, what it inverts
         if size not in (None, event_size):
-            raise InputError(f"layer {layer.name} is of {size} dimensions; the flow has event_size={event_size}.")
+            raise InputError(
+                f"layer {layer.name} is of {plural(size, 'dimension')}; the flow has event_size={event_size}."
+            )
         for other in [layer.dtype, *(variable.dtype for variable in layer.trainable_variables)]:
             if other is not None and other != dtype:
                 other = tf.as_dtype(other).name
@@ -636,7 +642,7 @@ def _titles(name: str, titles: Any, size: int) -> tuple[str, ...] | None:
     names = [str(title) for title in listed] if isinstance(listed, (list, tuple)) else []
     absent = any(title is None or title != title for title in listed) if names else size
     if absent or len(names) != size or len(set(names)) != size:
-        raise InputError(f"{name} must be a list of {size} different names; got {titles!r}.")
+        raise InputError(f"{name} must be a list of {plural(size, 'different name')}; got {in_short(titles)}.")
     return tuple(names)
 
 

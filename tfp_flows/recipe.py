@@ -19,9 +19,10 @@ import tensorflow_probability as tfp
 
 from tfp_flows import elementwise
 from tfp_flows.arrays import assign_arrays, whole_arrays
+from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
 
-__all__ = ["Recorded", "at_most", "make_again", "recipe_of", "spend"]
+__all__ = ["Recorded", "at_most", "described", "differences", "make_again", "recipe_of", "spend", "unwritten"]
 
 _CLASSES: dict[str, type] = {}
 _MAPS = {name: getattr(elementwise, name) for name in elementwise.__all__ if name != "Elementwise"}
@@ -118,7 +119,7 @@ class Carried:
             yield
         except Exception as error:  # whatever a network of the user's raises
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise InputError(f"the context_network {self.network!r} cannot be {what}: {reason}.") from error
+            raise InputError(f"the context_network {in_short(self.network)} cannot be {what}: {reason}.") from error
 
 
 def _unpickled(data: bytes) -> Carried:
@@ -159,12 +160,80 @@ def recipe_of(made: Any, carried: list[Carried] | None = None) -> dict:
     return _encoded(made, type(made).__name__, _Written(carried))
 
 
+def described(made: Any) -> dict:
+    """The recipe of a `Recorded` object, in which a part that cannot be written down has its kind alone."""
+    return _encoded(made, type(made).__name__, _Written(None, describes=True))
+
+
+def unwritten(recipe: Any) -> dict[str, str]:
+    """The kinds of the parts of a recipe that could not be written down, by what these parts are called."""
+    if isinstance(recipe, list):
+        inside = recipe
+    elif not isinstance(recipe, dict):
+        return {}
+    elif "unwritten" in recipe:
+        return {str(recipe.get("part")): str(recipe["unwritten"])}
+    else:
+        inside = recipe.values()
+    return {part: kind for item in inside for part, kind in unwritten(item).items()}
+
+
+def differences(one: Any, other: Any, judged: Iterable[str] = ()) -> list[str]:
+    """The arguments in which two recipes of a flow differ, but for where variables start and what columns are called.
+
+    The parts in `judged` that cannot be written down are the same if both are such parts: somebody else compares them.
+    """
+    plain = [_compared(recipe, tuple(judged)) for recipe in (one, other)]
+    if plain[0] == plain[1]:
+        return []
+    given = [recipe.get("with") if isinstance(recipe, dict) else None for recipe in plain]
+    if not all(isinstance(arguments, dict) for arguments in given):
+        return ["layers"]
+    return [k for k in {**given[0], **given[1]} if given[0].get(k) != given[1].get(k)] or ["layers"]
+
+
+_STARTS = ("seed", "rng", "config", "columns", "context_columns")
+
+
+def _compared(recipe: Any, judged: tuple[str, ...]) -> Any:
+    """A recipe without what is no difference; an object that was first met in what is left out is put in its place."""
+    met: list[Any] = []
+    _meet(recipe, met)
+    numbers, places = {id(data): i for i, data in enumerate(met)}, {}
+
+    def left(data: Any) -> Any:
+        if isinstance(data, list):
+            return [left(item) for item in data]
+        if not isinstance(data, dict):
+            return data
+        if "unwritten" in data and str(data.get("part")).rpartition(" ")[2] in judged:
+            return {"unwritten": None}
+        if "again" in data and isinstance(data["again"], int) and 0 <= data["again"] < len(met):
+            if data["again"] in places:
+                return {"again": places[data["again"]]}
+            return left(met[data["again"]])
+        if "make" in data or "variable" in data:
+            places[numbers[id(data)]] = len(places)
+        return {key: left(item) for key, item in data.items() if key not in _STARTS}
+
+    return left(recipe)
+
+
+def _meet(recipe: Any, met: list[Any]) -> None:
+    """Puts the objects of a recipe into a list, in the order in which they get their places."""
+    if isinstance(recipe, dict) and ("make" in recipe or "variable" in recipe):
+        met.append(recipe)
+    if isinstance(recipe, (dict, list)):
+        for item in recipe.values() if isinstance(recipe, dict) else recipe:
+            _meet(item, met)
+
+
 class _Written(dict[int, int]):
     """Which object, by its identity, has which place among those that are written; and what is carried beside them."""
 
-    def __init__(self, carried: list[Carried] | None) -> None:
+    def __init__(self, carried: list[Carried] | None, describes: bool = False) -> None:
         super().__init__()
-        self.carried = carried
+        self.carried, self.describes = carried, describes
 
     def carry(self, network: Any) -> dict:
         """The place of a network that cannot be written down."""
@@ -187,11 +256,15 @@ def _encoded(value: Any, where: str, known: _Written) -> Any:
         return None
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, (tf.DType, np.dtype)):
+        return value.name
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return np.dtype(value).name
     if isinstance(value, _PLAIN):
         return value
     if type(value) in _MAPS.values():
         return {"map": type(value).__name__, "with": _encoded(dataclasses.asdict(value), where, known)["dict"]}
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, range)):
         return [_encoded(item, where, known) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {"dict": {key: _encoded(item, f"{where}, {key}", known) for key, item in value.items()}}
@@ -215,6 +288,9 @@ def _encoded_object(value: Any, where: str, known: _Written) -> dict:
     if name is None and where.endswith(", context_network") and known.carried is not None:
         return known.carry(value)
     if name is None or (getattr(value, "parameters", {}) is None and not isinstance(value, Recorded)):
+        if known.describes:
+            path = [part for part in where.split(", ")[1:] if part != "config"]
+            return {"unwritten": getattr(value, "__name__", type(value).__name__), "part": " of ".join(path[::-1])}
         raise InputError(
             f"{where} is a {type(value).__name__}, which cannot be written down: the weights alone can be saved, and "
             "read by tff.load(folder, into=flow)."
@@ -255,7 +331,7 @@ def _constructor(name: Any) -> type:
             return found
     elif isinstance(name, str) and name in _CLASSES:
         return _CLASSES[name]
-    raise InputError(f"a recipe may name the layers and networks that there are; got {name!r}.")
+    raise InputError(f"a recipe may name the layers and networks that there are; got {in_short(name)}.")
 
 
 def make_again(recipe: dict) -> Any:
@@ -272,7 +348,7 @@ def _made(data: Any, known: _Made) -> Any:
         return {key: _made(item, known) for key, item in data["dict"].items()}
     if "map" in data:
         if data["map"] not in _MAPS:
-            raise InputError(f"a recipe may name the elementwise maps that there are; got {data['map']!r}.")
+            raise InputError(f"a recipe may name the elementwise maps that there are; got {in_short(data['map'])}.")
         return _MAPS[data["map"]](**data["with"])
     if "class" in data:
         return _constructor(data["class"])
@@ -286,6 +362,8 @@ def _made(data: Any, known: _Made) -> Any:
         return known[-1]
     if "again" in data:
         return known[data["again"]]
+    if "unwritten" in data:
+        raise InputError(f"the {data['part']} could not be written down.")
     if "carried" in data:
         return known.carried[data["carried"]]
     make = _constructor(data["make"])

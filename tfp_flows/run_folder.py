@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tfp_flows.atomic import atomic_path
+from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
 
 __all__ = ["COMMIT", "RunFolder", "read_history", "write_history"]
@@ -53,7 +54,7 @@ class RunFolder:
           InputError: if it cannot be written, is not empty, or another process is at work there; nothing is changed.
         """
         if not isinstance(out, (str, os.PathLike, type(None))) or out == "":
-            raise InputError(f"folder must be a path; got {out!r}.")
+            raise InputError(f"folder must be a path; got {in_short(out)}.")
         folder = cls._free(name) if out is None else cls(out)
         folder._lock(anew)
         try:

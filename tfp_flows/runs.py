@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfp_flows.checks import check_flags, check_names, check_text, check_training, given
+from tfp_flows.checks import (
+    check_flags,
+    check_names,
+    check_text,
+    check_training,
+    given,
+    in_short,
+    plain_options,
+    plural,
+)
 from tfp_flows.column_options import chain_options, column_settings, positions
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.json_files import as_json, read_json, write_json
@@ -92,7 +101,7 @@ class Run:
         seed: int = 0,
         checkpoint_every: float = 60.0,
         force: bool = False,
-        verbose: bool = True,
+        verbose: bool | int = True,
     ) -> "Run":
         """Trains a flow into a folder; figures are drawn by `draw`.
 
@@ -119,7 +128,7 @@ class Run:
           seed: fixes every random choice.
           checkpoint_every: seconds between two checkpoints.
           force: whether the folder may have something in it; a run there is replaced when the new one has an epoch.
-          verbose: whether to show a progress bar.
+          verbose: True or 1 for a progress bar, 2 for a line an epoch, as in Keras, False or 0 for neither.
 
         Raises:
           InputError: for a folder, data or options that cannot work; before anything is trained, and nothing is left.
@@ -152,7 +161,7 @@ class Run:
         seed: int = 0,
         checkpoint_every: float = 60.0,
         force: bool = False,
-        verbose: bool = True,
+        verbose: bool | int = True,
     ) -> "Run":
         """Fits a student to this run's flow, by `tff.distill`, into a folder of its own; options as for `train`."""
         self.flow  # noqa: B018 - a run without a flow is refused before a folder is made
@@ -175,7 +184,7 @@ class Run:
             raise InputError(f"{folder} holds no run: config.json is missing.")
         return cls(found)
 
-    def resume(self, *, checkpoint_every: float = 60.0, verbose: bool = True) -> "Run":
+    def resume(self, *, checkpoint_every: float = 60.0, verbose: bool | int = True) -> "Run":
         """Goes on with a training that was stopped, whatever stopped it; does nothing if it has ended.
 
         On one CPU the weights are those of a training that was never stopped, to the last bit. Raises what `train`
@@ -199,7 +208,7 @@ class Run:
         kind: str,
         settings: dict[str, Any],
         force: bool,
-        verbose: bool,
+        verbose: bool | int,
         every: float,
     ) -> "Run":
         check_training(
@@ -301,10 +310,11 @@ class Run:
         if context is None and flow.context_size:
             names = f", {', '.join(flow.context_columns)}" if flow.context_columns else ""
             raise InputError(
-                f"context must be a file of {flow.context_size} columns{names}, as the flow is conditional."
+                f"context must be a file of {plural(flow.context_size, 'column')}{names}, as the flow is conditional."
             )
         if context is None:
-            return datasets.Table(flow.sample(n, seed=seed).numpy(), flow.columns and tuple(flow.columns), "samples")
+            names = flow.columns and tuple(flow.columns)
+            return datasets.Table(flow.sample(n, seed=seed).numpy(), names, "samples", tuple(flow.dequantize))
         if not flow.context_size:
             raise InputError(f"context was given, but {self.folder} has a flow without: leave context out.")
         given = datasets.matched(
@@ -312,7 +322,9 @@ class Run:
         )
         rows = np.concatenate([flow.sample(seed=seed, context=given).numpy(), given], axis=1)
         named = flow.columns and flow.context_columns
-        return datasets.Table(rows, (*flow.columns, *flow.context_columns) if named else None, "samples")
+        seen = [flow.event_size + i for i in np.flatnonzero(((given == np.floor(given)) & (abs(given) < 2**53)).all(0))]
+        names = (*flow.columns, *flow.context_columns) if named else None
+        return datasets.Table(rows, names, "samples", (*flow.dequantize, *seen))
 
     def context(self) -> "np.ndarray | None":
         """The context of the rows that a conditional flow was trained on, `[N, C]`; None for another."""
@@ -385,7 +397,9 @@ class _Source:
         if not self.is_file:
             self.law = datasets.make(self.name, **settings.get("data_options", {}))
         elif not Path(self.name).suffix and not Path(self.name).is_dir():
-            raise InputError(f"data must be one of {', '.join(datasets.names())}, or a file; got {self.name!r}.")
+            raise InputError(
+                f"data must be one of {', '.join(datasets.names())}, or a file; got {in_short(self.name)}."
+            )
         elif self._columns is None and self._key is None and datasets.is_mesh_file(self.name):
             self.law = datasets.mesh(Path(self.name))
         if self.law and self._context_columns:
@@ -470,7 +484,7 @@ def _source_settings(
         if value is not None and not (
             isinstance(value, (list, tuple)) and all(isinstance(c, (str, int)) for c in value)
         ):
-            raise InputError(f"{argument} must be a list of names and numbers; got {value!r}.")
+            raise InputError(f"{argument} must be a list of names and numbers; got {in_short(value)}.")
     check_text(**given(key=key))
     name = os.fspath(data)
     if Path(name).suffix or Path(name).is_dir():
@@ -481,16 +495,17 @@ def _source_settings(
 def _options(options: Any) -> dict[str, Any]:
     """The options of a chain, which config.json can hold."""
     if not isinstance(options, (Mapping, type(None))):
-        raise InputError(f"options must be a dict, as in {{'num_layers': 4}}; got {options!r}.")
-    for name, value in (options or {}).items():
+        raise InputError(f"options must be a dict, as in {{'num_layers': 4}}; got {in_short(options)}.")
+    options = plain_options(options or {})
+    for name, value in options.items():
         try:
             as_json(value)
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"options: {name} must be numbers and texts, which config.json can hold; got {value!r}: a flow with "
-                "other parts is trained by tff.fit."
+                f"options: {name} must be numbers and texts, which config.json can hold; got {in_short(value)}: a flow "
+                "with other parts is trained by tff.fit."
             ) from error
-    return dict(options or {})
+    return options
 
 
 class _Work(NamedTuple):
@@ -564,7 +579,7 @@ def _distillation(settings: dict[str, Any]) -> _Work:
 _WORK = {"train": _training, "distill": _distillation}
 
 
-def _carry_out(folder: RunFolder, config: dict[str, Any], verbose: bool, every: float) -> None:
+def _carry_out(folder: RunFolder, config: dict[str, Any], verbose: bool | int, every: float) -> None:
     """Trains what a config says, from where its checkpoint is; the results are in the folder then.
 
     Weights come first: whatever fails later, they are there.
@@ -646,7 +661,7 @@ def _device(name: str | None) -> Iterator[None]:
 
     known = [device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices()]
     if not isinstance(name, str) or name.upper() not in known:
-        raise InputError(f"device must be one of {', '.join(known)}; got {name!r}.")
+        raise InputError(f"device must be one of {', '.join(known)}; got {in_short(name)}.")
     with tf.device(name.upper()):
         yield
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
 
 __all__ = ["stateless"]
@@ -34,7 +35,7 @@ def stateless(seed: Any) -> Any:
     except TypeError as error:  # a pair of integers, a stream of seeds, None
         if seed is None or callable(seed) or any(map(tf.is_tensor, tf.nest.flatten(seed))) or _is_pair(seed):
             return seed
-        raise InputError(f"seed must be an integer, a seed of TFP's or None; got {seed!r}.") from error
+        raise InputError(f"seed must be an integer, a seed of TFP's or None; got {in_short(seed)}.") from error
     if not -(2**63) <= seed < 2**63:
         seed = int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:8], "little", signed=True)
     if "loop_body" in tf.get_current_name_scope().split("/"):

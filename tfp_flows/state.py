@@ -18,6 +18,7 @@ import json
 import math
 import os
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -32,13 +33,15 @@ from tfp_flows.arrays import assign_arrays, entries_of, whole_arrays
 from tfp_flows.atomic import atomic_path
 from tfp_flows.errors import InputError
 from tfp_flows.json_files import parsed_json, read_json
-from tfp_flows.recipe import at_most, make_again, recipe_of
+from tfp_flows.probes import probes_of, unlike
+from tfp_flows.recipe import at_most, described, differences, make_again, unwritten
 from tfp_flows.run_folder import COMMIT
 
 __all__ = ["State", "make_from", "put_into", "read_state", "restored", "save_state"]
 
 FORMAT = 1
 FILE, HEADER = "flow.npz", "flow.json"
+PARTS = {"base", "context_network"}  # of a flow, that errors call by their names
 CONFIG_0_1, WEIGHTS_0_1 = "config.json", "weights.npz"
 
 # What building from a recipe raises where somebody has put a wrong type, name or number into it.
@@ -58,10 +61,11 @@ class State(NamedTuple):
     """What a folder holds of a flow."""
 
     origin: str  # what errors call it
-    recipe: dict | None  # None for a flow whose layers cannot be written down
+    recipe: dict | None  # None in files of old for a flow that has a part that cannot be written down
     arrays: dict[str, np.ndarray]
     columns: list[str] | None = None
     context_columns: list[str] | None = None
+    probes: dict | None = None  # of the parts that the recipe has no more than the kind of
     config_0_1: dict | None = None  # in place of a recipe, version 0.1 had arguments for `make`
 
 
@@ -70,13 +74,17 @@ def save_state(folder: str | os.PathLike, flow: Any) -> None:
     folder = Path(folder)
     arrays = whole_arrays(flow)
     _check_finite(arrays, flow.name)
+    recipe = _recipe_of(flow)
+    opaque = unwritten(recipe)
     header = {
         "format": FORMAT,
-        "recipe": _recipe_or_none(flow),  # without one, load asks for a flow to read the arrays into
+        "recipe": recipe,
         "columns": None if flow.columns is None else list(flow.columns),
         "context_columns": None if flow.context_columns is None else list(flow.context_columns),
         "versions": _versions(),
     }
+    if opaque:
+        header["probes"] = probes_of(flow, opaque)
     header["sha256"] = _hash_of(header, arrays)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -88,6 +96,12 @@ def save_state(folder: str | os.PathLike, flow: Any) -> None:
             with file.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
     (folder / WEIGHTS_0_1).unlink(missing_ok=True)  # it would be another flow's
+    if opaque:
+        warnings.warn(
+            f"{flow.name} is saved, but not its {_listed(opaque)}, which cannot be written down: reading it back takes "
+            "a flow that was built with the same, and tff.load(folder, into=flow).",
+            stacklevel=3,
+        )
 
 
 def read_state(folder: str | os.PathLike) -> State:
@@ -128,16 +142,24 @@ def restored(state: State, build: Any) -> Any:
 
 def put_into(flow: Any, state: State) -> None:
     """Gives a flow the arrays and the names of columns of a state; `InputError` if it is another flow's."""
-    arrays = state.arrays
+    arrays, probes = state.arrays, state.probes or {}
     if state.config_0_1 is not None:
         arrays = _as_whole_arrays(flow, state)
     elif state.recipe is not None:
-        mine = _recipe_or_none(flow)
-        if mine is not None and _without_starts(mine) != _without_starts(state.recipe):
-            raise InputError(f"{state.origin} belongs to a flow with other layers or options than this one.")
-    else:
+        other = differences(_recipe_of(flow), state.recipe, probes)
+        if other:
+            what = f"another {' and '.join(other)}" if set(other) <= PARTS else "other layers or options"
+            raise InputError(f"{state.origin} belongs to a flow with {what} than this one.")
+    if state.recipe is None or unwritten(state.recipe):
         arrays = _renamed(arrays, list(entries_of(flow)))
+    before = whole_arrays(flow) if probes else {}
     assign_arrays(flow, arrays, state.origin)
+    for name in unlike(flow, probes):
+        assign_arrays(flow, before, state.origin)
+        raise InputError(
+            f"{state.origin} belongs to a flow with another {name} than this one: with the same variables, and of the "
+            "same numbers, it made others."
+        )
     flow.columns, flow.context_columns = state.columns, state.context_columns
 
 
@@ -154,25 +176,23 @@ def make_from(recipe: dict | None) -> Any:
             "the layers of this flow could not be written down: build the flow again, and read its arrays with "
             "tff.load(folder, into=flow)."
         )
+    opaque = unwritten(recipe)
+    if opaque:
+        raise InputError(
+            f"the flow's {_listed(opaque)} could not be written down: build the flow again with the same, and read its "
+            "arrays with tff.load(folder, into=flow)."
+        )
     return make_again(recipe)
 
 
-def _recipe_or_none(flow: Any) -> dict | None:
-    """The recipe as it is once it was written and read; None where an argument cannot be written down."""
-    try:
-        return json.loads(json.dumps(recipe_of(flow)))
-    except InputError:
-        return None
+def _recipe_of(flow: Any) -> dict:
+    """The recipe as it is once it was written and read; of a part that cannot be written down it has the kind."""
+    return json.loads(json.dumps(described(flow)))
 
 
-def _without_starts(recipe: Any) -> Any:
-    """A recipe without what only says where the variables start, and what things are called."""
-    if isinstance(recipe, list):
-        return [_without_starts(item) for item in recipe]
-    if not isinstance(recipe, dict):
-        return recipe
-    dropped = {"seed", "rng", "config", "columns", "context_columns"}
-    return {key: _without_starts(item) for key, item in recipe.items() if key not in dropped}
+def _listed(opaque: Mapping[str, str]) -> str:
+    """Parts that cannot be written down, with their kinds."""
+    return ", ".join(f"{part} ({kind})" for part, kind in opaque.items())
 
 
 # The archive.
@@ -191,7 +211,7 @@ def _read_file(path: Path) -> State:
     if claimed != _hash_of(header, arrays):
         raise InputError(f"{origin} was changed after it was written: its recipe and arrays are not those of its hash.")
     _check_finite(arrays, origin)
-    return State(origin, header["recipe"], arrays, header["columns"], header["context_columns"])
+    return State(origin, header["recipe"], arrays, header["columns"], header["context_columns"], header.get("probes"))
 
 
 def _check_header(header: dict, origin: str) -> None:
@@ -205,6 +225,7 @@ def _check_header(header: dict, origin: str) -> None:
         )
     missing = {"format", "recipe", "columns", "context_columns", "versions", "sha256"} - set(header)
     named = not missing and all(_are_names(header[key]) for key in ("columns", "context_columns"))
+    named = named and isinstance(header.get("probes"), dict | None)
     if version != FORMAT or not named or not isinstance(header["recipe"], dict | None):
         raise InputError(f"{origin}, {HEADER} is no header of format {FORMAT}; expected a file that flow.save wrote.")
 

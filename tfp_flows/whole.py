@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.rows import as_rows
+from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
 
 __all__ = ["check_columns", "log_prob_of_whole", "mean_noise", "rounded_down", "with_noise"]
@@ -31,7 +32,7 @@ def check_columns(columns: Any, event_size: int) -> tuple[int, ...]:
     if not good or len(set(listed)) != len(listed):
         raise InputError(
             f"dequantize must be a list of different columns, by their numbers from 0 to {event_size - 1}; "
-            f"got {columns!r}."
+            f"got {in_short(columns)}."
         )
     return tuple(sorted(int(i) for i in listed))
 

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bases.gaussian import Gaussian
 from tfp_flows.bases.mixture import Mixture
 from tfp_flows.bases.student_t import StudentT
+from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
 
 __all__ = ["as_base"]
@@ -28,7 +29,7 @@ def as_base(base: Any, event_size: int, context_size: int, dtype: str) -> tfp.di
     if isinstance(base, str) and base in BASES:
         return BASES[base](event_size, dtype)
     if not isinstance(base, tfp.distributions.Distribution):
-        raise InputError(f"base must be one of {', '.join(BASES)}, or a distribution of TFP; got {base!r}.")
+        raise InputError(f"base must be one of {', '.join(BASES)}, or a distribution of TFP; got {in_short(base)}.")
     shapes = [base.event_shape, base.batch_shape] if tf.nest.is_nested(base.dtype) is False else None
     if shapes != [tf.TensorShape([event_size]), tf.TensorShape([])]:
         raise InputError(

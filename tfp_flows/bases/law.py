@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import check_dtype, check_sizes
+from tfp_flows.checks import as_dtype, check_sizes
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import Recorded, spend
 
@@ -24,7 +24,7 @@ class Law(Recorded, tfd.Distribution):
 
     def __init__(self, event_size: int, dtype: str, name: str) -> None:
         check_sizes(event_size=event_size)
-        check_dtype(dtype)
+        dtype = as_dtype(dtype)
         spend(event_size)
         self.event_size = event_size
         super().__init__(

@@ -55,6 +55,7 @@ class Mixture(Law):
         super().__init__(event_size, dtype, name)
         check_sizes(num_components=num_components)
         spend(2 * event_size * num_components)
+        dtype = self.dtype.as_numpy_dtype
         rng, spread = random_generator(seed), np.zeros(num_components)
         if num_components > 1:
             places = (np.arange(num_components) + 0.5) / num_components

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import check_dtype, check_sizes
+from tfp_flows.checks import as_dtype, check_sizes
 from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["Affine"]
@@ -47,7 +47,7 @@ class Affine(Recorded, tfp.bijectors.Bijector):
         name: str = "affine",
     ) -> None:
         check_sizes(event_size=event_size)
-        check_dtype(dtype)
+        dtype = as_dtype(dtype)
         spend(event_size**2)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
         self.event_size = event_size

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.conditioned import Conditioned, check_pair
+from tfp_flows.checks import in_short
 from tfp_flows.elementwise import Elementwise
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import Recorded
@@ -62,7 +63,7 @@ class Autoregressive(Recorded, Ordered, tfp.bijectors.Bijector):
         check_pair(network, elementwise)
         if not hasattr(network, "solve"):
             raise InputError(
-                f"network must be autoregressive and have solve, as tff.networks.MADE has; got {network!r}."
+                f"network must be autoregressive and have solve, as tff.networks.MADE has; got {in_short(network)}."
             )
         super().__init__(forward_min_event_ndims=1, name=name)
         self.network, self.elementwise = network, elementwise

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import check_dtype, check_sizes
+from tfp_flows.checks import as_dtype, check_sizes
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import Recorded, spend
 
@@ -51,7 +51,7 @@ class BatchNorm(Recorded, tfp.bijectors.Bijector):
         self, event_size: int, *, epsilon: float = 1e-5, dtype: str = "float32", name: str = "batch_norm"
     ) -> None:
         check_sizes(event_size=event_size)
-        check_dtype(dtype)
+        dtype = as_dtype(dtype)
         spend(event_size)
         super().__init__(forward_min_event_ndims=1, dtype=tf.as_dtype(dtype), name=name)
         self.event_size = event_size

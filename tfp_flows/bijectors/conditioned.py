@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows.bijectors.rows import as_rows
+from tfp_flows.checks import in_short
 from tfp_flows.elementwise import Elementwise
 from tfp_flows.elementwise.affine import scaled_and_shifted, unscaled_and_unshifted
 from tfp_flows.errors import InputError
@@ -18,9 +19,9 @@ AFFINE = {"forward": scaled_and_shifted, "inverse": unscaled_and_unshifted}
 def check_pair(network: Any, elementwise: Any) -> None:
     """Raises `InputError` unless the network gives as many parameters as the elementwise map takes."""
     if isinstance(elementwise, type) or not all(hasattr(elementwise, name) for name in ("params", *AFFINE)):
-        raise InputError(f"elementwise must be a map like those of tff.elementwise; got {elementwise!r}.")
+        raise InputError(f"elementwise must be a map like those of tff.elementwise; got {in_short(elementwise)}.")
     if not callable(network) or not hasattr(network, "params"):
-        raise InputError(f"network must be one like those of tff.networks, with params; got {network!r}.")
+        raise InputError(f"network must be one like those of tff.networks, with params; got {in_short(network)}.")
     if network.params != elementwise.params:
         raise InputError(f"network.params must be {elementwise.params} for {elementwise}; got {network.params}.")
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.conditioned import Conditioned, check_pair
-from tfp_flows.checks import check_sizes
+from tfp_flows.checks import check_sizes, plural
 from tfp_flows.elementwise import Elementwise
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import Recorded
@@ -77,5 +77,7 @@ class Coupling(Recorded, Halves, tfp.bijectors.Bijector):
         stays, size = abs(self._num_masked), rows.shape[-1]
         moves = getattr(self.network, "output_size", size - stays)
         if size != stays + moves:
-            raise InputError(f"x must have {stays + moves} columns, {stays} of which stay; got shape {rows.shape}.")
+            raise InputError(
+                f"x must have {plural(stays + moves, 'column')}, {stays} of which stay; got shape {rows.shape}."
+            )
         return (stays, True) if self._num_masked >= 0 else (moves, False)

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import check_dtype, check_flags, check_number, check_positive
+from tfp_flows.checks import as_dtype, check_flags, check_number, check_positive
 from tfp_flows.recipe import Recorded
 
 __all__ = ["LeakyReLU"]
@@ -54,7 +54,7 @@ class LeakyReLU(Recorded, tfp.bijectors.Bijector):
     ) -> None:
         check_positive(alpha=alpha)
         check_flags(trainable=trainable)
-        check_dtype(dtype)
+        dtype = as_dtype(dtype)
         check_number("smoothness", smoothness, 0, float("inf"))
         super().__init__(forward_min_event_ndims=0, dtype=tf.as_dtype(dtype), name=name)
         start = np.asarray(np.log(alpha), dtype)

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import check_dtype, check_sizes
+from tfp_flows.checks import as_dtype, check_sizes
 from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["Planar"]
@@ -56,7 +56,7 @@ class Planar(Recorded, tfp.bijectors.Bijector):
         name: str = "planar",
     ) -> None:
         check_sizes(event_size=event_size)
-        check_dtype(dtype)
+        dtype = as_dtype(dtype)
         spend(event_size)
         super().__init__(forward_min_event_ndims=1, dtype=tf.as_dtype(dtype), name=name)
         self.event_size = event_size

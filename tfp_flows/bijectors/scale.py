@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import check_dtype, check_sizes
+from tfp_flows.checks import as_dtype, check_sizes
 from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["Scale"]
@@ -35,7 +35,7 @@ class Scale(Recorded, tfp.bijectors.Bijector):
 
     def __init__(self, event_size: int, *, dtype: str = "float32", name: str = "scale") -> None:
         check_sizes(event_size=event_size)
-        check_dtype(dtype)
+        dtype = as_dtype(dtype)
         spend(event_size)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
         self.event_size = event_size

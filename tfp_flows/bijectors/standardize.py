@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import check_dtype, check_flags, check_sizes
+from tfp_flows.checks import as_dtype, check_flags, check_sizes
 from tfp_flows.covariance import shrunk_correlation
 from tfp_flows.recipe import Recorded, spend
 
@@ -50,7 +50,7 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
     ) -> None:
         check_sizes(event_size=event_size)
         check_flags(whiten=whiten)
-        check_dtype(dtype)
+        dtype = as_dtype(dtype)
         spend(event_size**2 if whiten else event_size)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
         self.event_size = event_size

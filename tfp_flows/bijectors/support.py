@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.rows import as_rows
-from tfp_flows.checks import check_dtype
+from tfp_flows.checks import as_dtype, plural
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import Recorded, spend
 
@@ -59,10 +59,10 @@ class Support(Recorded, tfp.bijectors.Bijector):
         dtype: str = "float32",
         name: str = "support",
     ) -> None:
-        check_dtype(dtype)
+        dtype = as_dtype(dtype)
         self.low, self.high = _as_ends("low", low, -np.inf), _as_ends("high", high, np.inf)
         if self.low.shape != self.high.shape:
-            raise InputError(f"high must have {len(self.low)} ends, as low has; got {len(self.high)}.")
+            raise InputError(f"high must have {plural(len(self.low), 'end')}, as low has; got {len(self.high)}.")
         spend(len(self.low))
         for i, (a, b) in enumerate(zip(self.low.tolist(), self.high.tolist(), strict=True)):
             _check_interval(i, a, b, dtype)
@@ -183,7 +183,7 @@ def _check_interval(column: int, low: float, high: float, dtype: str) -> None:
         raise InputError(f"low must be below high; {given}.")
     finite = [end for end in (low, high) if np.isfinite(end)]
     limits = np.finfo(dtype)
-    if max(map(abs, finite), default=0.0) > limits.max / 4:
+    if max(map(abs, finite), default=0.0) > float(limits.max) / 4:  # a float32 would have the ends cast to it
         raise InputError(f"low and high must be at most {limits.max / 4:.3g} in size in {dtype}; {given}.")
     least, most = _inside(low, high, dtype)
     if not least < most:

@@ -85,13 +85,15 @@ def _index_of_pandas(schema: "pa.Schema") -> set[str]:
     return {title for title in index if isinstance(title, str)} if isinstance(index, list) else set()
 
 
-def write_arrow(path: Any, rows: np.ndarray, header: Sequence[str], *, parquet: bool) -> None:
-    """Write columns with names."""
+def write_arrow(path: Any, rows: np.ndarray, header: Sequence[str], *, parquet: bool, whole: Sequence[int]) -> None:
+    """Write columns with names, those of whole numbers as such."""
     import pyarrow as pa
     import pyarrow.feather
     import pyarrow.parquet
 
-    table = pa.table([np.ascontiguousarray(column) for column in rows.T], names=list(header))
+    types = [np.int64 if i in whole else rows.dtype for i in range(rows.shape[1])]
+    columns = [np.ascontiguousarray(column, kind) for column, kind in zip(rows.T, types, strict=True)]
+    table = pa.table(columns, names=list(header))
     buffer = io.BytesIO()
     if parquet:
         pyarrow.parquet.write_table(table, buffer, write_page_checksum=True)

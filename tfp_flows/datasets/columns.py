@@ -25,8 +25,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfp_flows.checks import plural
 from tfp_flows.datasets.dependent import dependences, standardised
-from tfp_flows.datasets.refusals import column_label, plural, some_of
+from tfp_flows.datasets.refusals import column_label, some_of
 from tfp_flows.errors import InputError
 
 __all__ = ["Finding", "check_trainable", "column_warnings", "judge_columns"]
@@ -112,7 +113,10 @@ def column_warnings(
         else:
             places = [finding.column for finding in alike[1:] if finding.column is not None]
             others = [str(i + 1) if columns is None else repr(columns[i]) for i in places]
-            sentences.append(f"{alike[0].sentence.removesuffix('.')}; so it is with columns {some_of(others, 3)}.")
+            sentences.append(
+                f"{alike[0].sentence.removesuffix('.')}; so it is with column{'s' * (len(others) > 1)} "
+                f"{some_of(others, 3)}."
+            )
     return sentences
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tfp_flows.checks import in_short
 from tfp_flows.datasets.table import as_rows
 from tfp_flows.errors import InputError
 
@@ -126,7 +127,7 @@ class Dataset(abc.ABC):
         """
         sizes = (self.train_size, 2000, 10_000) if n is None else n
         if not isinstance(sizes, tuple | list) or len(sizes) != 3:
-            raise InputError(f"n is {n!r}; expected three sizes: (train, validation, test).")
+            raise InputError(f"n is {in_short(n)}; expected three sizes: (train, validation, test).")
         streams = _generator(seed).spawn(3)
         return Split(*(self.sample(size, stream) for size, stream in zip(sizes, streams, strict=True)))
 
@@ -141,7 +142,7 @@ class Dataset(abc.ABC):
 
 def _count(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
-        raise InputError(f"{name} is {value!r}; expected a whole number, 0 or more.")
+        raise InputError(f"{name} is {in_short(value)}; expected a whole number, 0 or more.")
     return int(value)
 
 

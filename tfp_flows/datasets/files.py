@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from tfp_flows.atomic import atomic_path
+from tfp_flows.checks import in_short, plural
 from tfp_flows.datasets.arrow import read_arrow, write_arrow
 from tfp_flows.datasets.memory import check_memory
-from tfp_flows.datasets.refusals import of_others, plural, some_of
+from tfp_flows.datasets.refusals import of_others, some_of
 from tfp_flows.datasets.table import Table, as_rows, as_table, matched, table_of
 from tfp_flows.datasets.text import chosen_columns, is_header, like_a_number, read_text
 from tfp_flows.errors import InputError
@@ -135,10 +136,10 @@ def write_rows(path: str | os.PathLike, rows: Any, *, header: Sequence[str] | No
         _check_readable(header)
     with atomic_path(path, force=force) as temporary:
         if suffix in _TEXT:
-            _write_text(temporary, rows, header, "\t" if suffix == ".tsv" else ",")
+            _write_text(temporary, table, header, "\t" if suffix == ".tsv" else ",")
         elif suffix in _ARROW:
             names = header or [f"x{i + 1}" for i in range(rows.shape[1])]
-            write_arrow(temporary, rows, names, parquet=suffix == ".parquet")
+            write_arrow(temporary, rows, names, parquet=suffix == ".parquet", whole=table.whole)
         elif suffix == ".npy":
             np.save(temporary, rows)
         else:
@@ -158,11 +159,11 @@ def _any_path(path: str | os.PathLike) -> Path:
 
 def _file_path(path: str | os.PathLike, suffixes: Sequence[str]) -> Path:
     if not isinstance(path, str | os.PathLike):
-        raise InputError(f"path is {path!r}; expected the name of a file.")
+        raise InputError(f"path is {in_short(path)}; expected the name of a file.")
     path = Path(path)
     if _suffix(path) not in suffixes:
         raise InputError(
-            f"{path} has the suffix {path.suffix!r}; expected {', '.join(suffixes[:-1])} or {suffixes[-1]}."
+            f"{path} has the suffix {in_short(path.suffix)}; expected {', '.join(suffixes[:-1])} or {suffixes[-1]}."
         )
     return path
 
@@ -195,7 +196,7 @@ def _read_file(path: Path, columns: Sequence[str | int] | None, key: str | None)
         raise InputError(f"{path} is missing; expected a file to read.")
     name, suffix = str(path), _suffix(path)
     if key is not None and suffix != ".npz":
-        raise InputError(f"key is {key!r}, but {path} is no .npz file; leave it out.")
+        raise InputError(f"key is {in_short(key)}, but {path} is no .npz file; leave it out.")
     try:
         if suffix in (".npy", ".npz"):
             return _read_arrays(path, columns, key)
@@ -231,7 +232,7 @@ def _read_arrays(path: Path, columns: Sequence[str | int] | None, key: str | Non
         else:
             with zipfile.ZipFile(path) as archive:
                 member = _member(archive, key, path)
-                name = f"{path}, array {member!r}"
+                name = f"{path}, array {in_short(member)}"
                 array = _array_in(archive, member)
                 if member == "rows" and "columns.npy" in archive.namelist():
                     names = _array_in(archive, "columns")
@@ -264,7 +265,7 @@ def _chosen_of(array: np.ndarray, names: np.ndarray | None, columns: Sequence | 
 
 
 def _array_in(archive: zipfile.ZipFile, member: str) -> np.ndarray:
-    check_memory(f"{archive.filename}, array {member!r}", archive.getinfo(f"{member}.npy").file_size)
+    check_memory(f"{archive.filename}, array {in_short(member)}", archive.getinfo(f"{member}.npy").file_size)
     with archive.open(f"{member}.npy") as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 
@@ -278,7 +279,7 @@ def _member(archive: zipfile.ZipFile, key: str | None, path: Path) -> str:
     if key is None and len(names) > 1:
         raise InputError(f"{path} holds {len(names)} arrays, {some_of(names)}; choose one with key.")
     if key is not None and key not in names:
-        raise InputError(f"{path} holds no array {key!r}; it holds: {some_of(names)}.")
+        raise InputError(f"{path} holds no array {in_short(key)}; it holds: {some_of(names)}.")
     return names[0] if key is None else key
 
 
@@ -287,24 +288,29 @@ def _member(archive: zipfile.ZipFile, key: str | None, path: Path) -> str:
 
 def _check_header(header: Sequence[str], width: int, path: Path) -> None:
     if _suffix(path) == ".npy":
-        raise InputError(f"header is {header!r}, but {path} has no place for one; leave it out or write a .csv file.")
+        raise InputError(
+            f"header is {in_short(header)}, but {path} has no place for one; leave it out or write a .csv file."
+        )
     if isinstance(header, str) or len(header) != width:
-        raise InputError(f"header is {header!r}; expected {plural(width, 'name')}.")
+        raise InputError(f"header is {in_short(header)}; expected {plural(width, 'name')}.")
     for title in header:
         if not isinstance(title, str) or not title.strip() or any(mark in title for mark in "\r\n\0"):
-            raise InputError(f"header has the name {title!r}; expected text in one line.")
+            raise InputError(f"header has the name {in_short(title)}; expected text in one line.")
 
 
 def _check_readable(header: Sequence[str]) -> None:
     """Refuse names that `read_table` would take for data."""
     odd = next(filter(like_a_number, header), None if is_header(header) else header[0])
     if odd is not None:
-        raise InputError(f"header has the name {odd!r}, which text cannot tell from data; expected a name of letters.")
+        raise InputError(
+            f"header has the name {in_short(odd)}, which text cannot tell from data; expected a name of letters."
+        )
 
 
-def _write_text(path: Path, rows: np.ndarray, header: Sequence[str] | None, delimiter: str) -> None:
+def _write_text(path: Path, table: Table, header: Sequence[str] | None, delimiter: str) -> None:
+    rows = table.rows
     cell = "%.9g" if rows.dtype == np.float32 else "%r"  # the fewest digits that always give the number back
-    line = delimiter.join([cell] * rows.shape[1]) + "\n"
+    line = delimiter.join("%d" if i in table.whole else cell for i in range(rows.shape[1])) + "\n"
     with open(path, "w", encoding="utf-8", newline="") as file:
         if header is not None:
             quoting = csv.QUOTE_ALL if any(set(title) & set(',;\t"') for title in header) else csv.QUOTE_MINIMAL

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tfp_flows.checks import in_short, plural
 from tfp_flows.datasets.columns import judge_columns
 from tfp_flows.datasets.refusals import column_label
 from tfp_flows.datasets.table import as_table
@@ -66,7 +67,7 @@ def propose(x: Any, *, columns: Sequence[str] | None = None) -> Proposal:
     table = as_table(x)
     rows, names = table.rows, table.columns if columns is None else columns
     if names is not None and (not isinstance(names, (list, tuple)) or len(names) != rows.shape[1]):
-        raise InputError(f"columns must be a list of {rows.shape[1]} names; got {columns!r}.")
+        raise InputError(f"columns must be a list of {plural(rows.shape[1], 'name')}; got {in_short(columns)}.")
     labels = None if names is None else [repr(name) for name in names]
     discrete = {finding.column: finding.kind for finding in judge_columns(rows)}
     support, whole, reasons = {}, [], {}

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import NoReturn
 
+from tfp_flows.checks import plural
 from tfp_flows.errors import InputError
 
 __all__ = [
     "column_label",
     "of_others",
-    "plural",
     "refuse_cell",
     "refuse_inexact",
     "refuse_missing",
@@ -74,11 +74,6 @@ def some_of(names: Sequence[str], most: int = 8) -> str:
     """Names with commas between them: the first few, and how many more."""
     shown = ", ".join(_shortened(name) for name in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 row`, `2 rows`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _shortened(text: str) -> str:

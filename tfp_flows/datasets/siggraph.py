@@ -1,5 +1,6 @@
 """The point cloud of the tutorial: the word SIGGRAPH as 98 triangles."""
 
+from tfp_flows.checks import in_short
 from tfp_flows.datasets.blender import blender_folder, load_points
 from tfp_flows.datasets.mesh import Mesh
 from tfp_flows.errors import InputError
@@ -35,7 +36,7 @@ def siggraph(weights: str = "tutorial") -> "Siggraph":
     siggraph(weights='tutorial')  # rows of 2, entropy -0.0947 nats, x in -0.0649..4.72, y in -0.117..0.797
     """
     if weights not in ("tutorial", "area"):
-        raise InputError(f"weights is {weights!r}; expected 'tutorial' or 'area'.")
+        raise InputError(f"weights is {in_short(weights)}; expected 'tutorial' or 'area'.")
     return Siggraph(weights)
 
 

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tfp_flows.checks import in_short, plural
 from tfp_flows.datasets.columns import check_trainable
 from tfp_flows.datasets.refusals import (
     column_label,
     of_others,
-    plural,
     refuse_cell,
     refuse_inexact,
     refuse_missing,
@@ -32,6 +32,7 @@ class Table:
       rows: float32 or float64 `[n, D]`, n >= 1.
       columns: the names of the D columns; None if they have none.
       name: what errors call it: an argument, or a file.
+      whole: which columns, counted from 0, are whole numbers, and are written as such.
 
     >>> from tfp_flows import datasets
     >>> table = datasets.as_table({"height": [1.71, 1.8], "weight": [65, 82]}, name="people")
@@ -42,6 +43,7 @@ class Table:
     rows: np.ndarray
     columns: tuple[str, ...] | None = None
     name: str = "x"
+    whole: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -153,7 +155,7 @@ def as_rows(
     tfp_flows.errors.InputError: x: row 2, column 2 is nan; expected a finite number.
     """
     if purpose not in ("score", "train"):
-        raise InputError(f"purpose is {purpose!r}; expected 'score' or 'train'.")
+        raise InputError(f"purpose is {in_short(purpose)}; expected 'score' or 'train'.")
     table = as_table(x, name=name)
     if event_size is not None and table.rows.shape[1] != event_size:
         raise InputError(f"{name} has {plural(table.rows.shape[1], 'column')}; expected {event_size}.")
@@ -225,7 +227,9 @@ def _order(name: str, given: Sequence[str], wanted: Sequence[str], drop_extra: b
         )
     double = [column for column in wanted if list(given).count(column) > 1]
     if double:
-        raise InputError(f"{name} has {list(given).count(double[0])} columns named {double[0]!r}; expected one.")
+        raise InputError(
+            f"{name} has {list(given).count(double[0])} columns named {in_short(double[0])}; expected one."
+        )
     extra = [column for column in given if column not in wanted]
     if extra and not drop_extra:
         raise InputError(
@@ -293,7 +297,7 @@ def row_of(x: Any, columns: Sequence[str] | None, name: str) -> np.ndarray:
     titles = list(getattr(x, "index", ()))
     if columns is None or not titles or _names(titles, name) is None:
         if columns and x.name in columns:
-            raise InputError(f"{name} is the column {x.name!r}, and must be a row of {len(columns)}, or rows.")
+            raise InputError(f"{name} is the column {in_short(x.name)}, and must be a row of {len(columns)}, or rows.")
         return as_rows([x.to_numpy()], name=name)[0]
     order = _order(name, [str(title) for title in titles], columns, drop_extra=False)
     return as_rows([x.to_numpy()], name=name)[0][order]

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfp_flows.checks import in_short
 from tfp_flows.datasets.refusals import refuse_cell, refuse_inexact, refuse_missing, refuse_width, some_of
 from tfp_flows.errors import InputError
 
@@ -91,21 +92,23 @@ def chosen_columns(columns: Sequence[str | int] | None, header: Sequence[str] | 
     if columns is None:
         return list(range(width))
     if isinstance(columns, str) or not isinstance(columns, Sequence) or not len(columns):
-        raise InputError(f"columns is {columns!r}; expected a list of names or numbers.")
+        raise InputError(f"columns is {in_short(columns)}; expected a list of names or numbers.")
     return [_position(column, header, width, name) for column in columns]
 
 
 def _position(column: str | int, header: Sequence[str] | None, width: int, name: str) -> int:
     if isinstance(column, str):
         if header is None:
-            raise InputError(f"{name} has no header, so there is no column {column!r}; give its number, from 1.")
+            raise InputError(
+                f"{name} has no header, so there is no column {in_short(column)}; give its number, from 1."
+            )
         count = list(header).count(column)
         if count != 1:
             known = some_of([repr(known) for known in header])
-            raise InputError(f"{name} has {count} columns named {column!r}; its columns are: {known}.")
+            raise InputError(f"{name} has {count} columns named {in_short(column)}; its columns are: {known}.")
         return list(header).index(column)
     if isinstance(column, bool) or not isinstance(column, numbers.Integral) or not 1 <= column <= width:
-        raise InputError(f"{name} has no column {column!r}; expected a number from 1 to {width}.")
+        raise InputError(f"{name} has no column {in_short(column)}; expected a number from 1 to {width}.")
     return int(column) - 1
 
 
@@ -205,7 +208,7 @@ def _example(delimiter: str) -> str:
 
 def _read_carefully(name: str, data: bytes, layout: _Layout, chosen: list[int]) -> np.ndarray:
     """Read cell by cell, and name the first that is no finite number, or count those that are missing."""
-    labels = layout.header and [f"{i + 1} ({title!r})" for i, title in enumerate(layout.header)]
+    labels = layout.header and [f"{i + 1} ({in_short(title)})" for i, title in enumerate(layout.header)]
     values, missing = array.array("d"), {}
     for line, cells, _ in _records(name, data, layout.delimiter):
         if line < layout.first_line:

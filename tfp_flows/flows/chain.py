@@ -7,11 +7,10 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec
 
-import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import ActNorm, BatchNorm, RecomputingChain, ReversibleChain, Standardize, Support
-from tfp_flows.checks import check_dtype, check_flags, check_hidden_units, check_sizes
+from tfp_flows.checks import check_flags, check_sizes, in_short, plain_options, plural
 from tfp_flows.elementwise.spline import MOST_BINS
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
@@ -101,6 +100,7 @@ def prebuilt(*, halves: bool = False) -> Callable[[Prebuilt[P]], Callable[P, Flo
                 raise TypeError(f"{name}() {error}") from None
             bound.apply_defaults()
             check_sizes(event_size=bound.arguments["event_size"])  # chains cut it into halves
+            bound.arguments.update(plain_options(bound.arguments))
             layers = make_layers(**bound.arguments)
             return _build(name, bound.arguments, halves, *(layers if isinstance(layers, tuple) else (layers,)))
 
@@ -132,12 +132,9 @@ def _build(
     """The flow of a chain with those options; with random permutations written out they become its config."""
     event_size, num_layers, dtype = options["event_size"], options["num_layers"], options["dtype"]
     check_sizes(num_layers=num_layers, context_size=options["context_size"])
-    check_dtype(dtype)
     check_flags(**{option: options[option] for option in FLAGS if option in options})
     spend(event_size * num_layers)
     rng = random_generator(options["seed"])
-    if "hidden_units" in options:
-        check_hidden_units(options["hidden_units"])
     config = {"name": name, **options}
     mixing = mixing_of(options.get("mixing", "none"), event_size, num_layers, halves, rng)
     if "mixing" in options and not mixing.linear:
@@ -180,10 +177,11 @@ def _build(
 
 def _octaves(octaves: int | Sequence[int], num_layers: int) -> list[int]:
     """How many each layer's network sees."""
-    octaves = octaves.tolist() if isinstance(octaves, np.ndarray) else octaves
     if isinstance(octaves, (list, tuple)):
         if len(octaves) != num_layers:
-            raise InputError(f"octaves must list {num_layers} integers, one for each layer; got {octaves!r}.")
+            raise InputError(
+                f"octaves must list {plural(num_layers, 'integer')}, one for each layer; got {in_short(octaves)}."
+            )
         return list(octaves)
     check_sizes(octaves=octaves)
     return [max(0, octaves - FEWER[min(i, len(FEWER) - 1)]) for i in range(num_layers)]
@@ -204,11 +202,13 @@ def check_bins(num_bins: int) -> None:
     """Raises `InputError` for a number of bins that no spline can have."""
     check_sizes(num_bins=num_bins)
     if not 2 <= num_bins <= MOST_BINS:
-        raise InputError(f"num_bins must be from 2 to {MOST_BINS}; got {num_bins!r}.")
+        raise InputError(f"num_bins must be from 2 to {MOST_BINS}; got {in_short(num_bins)}.")
 
 
 def check_no_context(name: str, context_size: int) -> None:
     """Raises `InputError` for a context that no network is there to take."""
     check_sizes(context_size=context_size)
     if context_size:
-        raise InputError(f"{name} has no network to take a context: context_size must be 0; got {context_size!r}.")
+        raise InputError(
+            f"{name} has no network to take a context: context_size must be 0; got {in_short(context_size)}."
+        )

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
 
 __all__ = ["Ends", "check_ends", "ends_of", "written"]
@@ -26,11 +27,11 @@ def ends_of(support: Any, whole: Sequence[int], event_size: int) -> tuple[list, 
     if support is None:
         return None
     if not isinstance(support, Mapping):
-        raise InputError(f"support must be a dict, as in {{0: (0.0, None)}}; got {support!r}.")
+        raise InputError(f"support must be a dict, as in {{0: (0.0, None)}}; got {in_short(support)}.")
     low, high = [None] * event_size, [None] * event_size
     columns = [_number_of(key, event_size) for key in support]
     if len(set(columns)) < len(columns):
-        raise InputError(f"support must have one pair for each column; got {list(support)!r}.")
+        raise InputError(f"support must have one pair for each column; got {in_short(list(support))}.")
     for column, (key, ends) in zip(columns, support.items(), strict=True):
         low[column], high[column] = check_ends(key, ends, column in whole)
     return None if low == high == [None] * event_size else (low, high)
@@ -39,7 +40,7 @@ def ends_of(support: Any, whole: Sequence[int], event_size: int) -> tuple[list, 
 def check_ends(key: Any, ends: Any, is_whole: bool) -> tuple[float | None, float | None]:
     """The ends of a column for `Support`; `InputError`, naming `key`, unless they are a pair."""
     pair = ends.tolist() if hasattr(ends, "tolist") else ends
-    got = f"got {ends!r} for {key!r}"
+    got = f"got {in_short(ends)} for {in_short(key)}"
     if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(_is_end(end) for end in pair):
         raise InputError(f"support must be a pair (low, high) for each column, None where open; {got}.")
     low, high = pair
@@ -67,7 +68,7 @@ def _number_of(key: Any, event_size: int) -> int:
     """A column by its number from 0; JSON has numbers that are keys as texts."""
     number = int(key) if isinstance(key, str) and key.isdecimal() else key
     if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or not 0 <= number < event_size:
-        raise InputError(f"support must name columns by their numbers from 0 to {event_size - 1}; got {key!r}.")
+        raise InputError(f"support must name columns by their numbers from 0 to {event_size - 1}; got {in_short(key)}.")
     return int(number)
 
 

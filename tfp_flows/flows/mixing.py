@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Affine, Permute
-from tfp_flows.checks import check_choice
+from tfp_flows.checks import check_choice, in_short, plural
 from tfp_flows.errors import InputError
 
 __all__ = ["Mixing", "mixing_of"]
@@ -81,15 +81,17 @@ def _shuffled(event_size: int, rng: np.random.Generator) -> list[int]:
 
 
 def _checked(mixing: Sequence[Order], event_size: int, num_layers: int) -> list[Order]:
-    if isinstance(mixing, np.ndarray):
-        mixing = mixing.tolist()
-    if not isinstance(mixing, (list, tuple)):
-        raise InputError(f"mixing must be one of {', '.join(WORDS)}, or a list of permutations; got {mixing!r}.")
+    if not isinstance(mixing, list):
+        raise InputError(
+            f"mixing must be one of {', '.join(WORDS)}, or a list of permutations; got {in_short(mixing)}."
+        )
     if len(mixing) != num_layers:
-        raise InputError(f"mixing must list {num_layers} permutations, one before each layer; got {len(mixing)}.")
+        raise InputError(
+            f"mixing must list {plural(num_layers, 'permutation')}, one before each layer; got {len(mixing)}."
+        )
     for order in mixing:
         if order is not None and (
             np.asarray(order).dtype.kind not in "iu" or sorted(np.ravel(order)) != list(range(event_size))
         ):
-            raise InputError(f"mixing must list permutations of 0..{event_size - 1}; got {order!r}.")
+            raise InputError(f"mixing must list permutations of 0..{event_size - 1}; got {in_short(order)}.")
     return [None if order is None else np.ravel(order).tolist() for order in mixing]

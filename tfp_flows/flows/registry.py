@@ -4,6 +4,7 @@ import inspect
 from os import PathLike
 from typing import Any
 
+from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.flows.iaf import iaf
@@ -43,11 +44,11 @@ def make(name: str, **options: Any) -> Flow:
     4
     """
     if name not in CHAINS:
-        raise InputError(f"flow must be one of {', '.join(CHAINS)}; got {name!r}.")
+        raise InputError(f"flow must be one of {', '.join(CHAINS)}; got {in_short(name)}.")
     known = list(inspect.signature(CHAINS[name]).parameters)
     unknown = [option for option in options if option not in known]
     if unknown or "event_size" not in options:
-        problem = f"got {unknown[0]!r}" if unknown else "event_size is missing"
+        problem = f"got {in_short(unknown[0])}" if unknown else "event_size is missing"
         raise InputError(f"{name} takes the options {', '.join(known)}; {problem}.")
     return CHAINS[name](**options)
 
@@ -58,7 +59,7 @@ def load(folder: str | PathLike, *, into: Flow | None = None) -> Flow:
     Args:
       folder: where it is; those of version 0.1 are read too.
       into: a flow to read into, of the same layers. It is needed where a layer could not be written down, as one with
-        a function, or a network, of your own.
+        a function, or a network, of your own. What such a part of the other flow makes of fixed numbers is compared.
 
     Raises:
       InputError: if the folder holds no flow, one that was damaged or edited, or another than `into`.

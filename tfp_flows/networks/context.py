@@ -1,15 +1,21 @@
 """What a network of the user's makes of a context, before the layers of a flow see it."""
 
+import contextlib
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
+from tfp_flows.checks import in_short, plural
 from tfp_flows.errors import InputError
 from tfp_flows.networks.mlp import MLP
 
 __all__ = ["ContextNetwork"]
+
+
+MOST_OF_CAUSE = 200  # letters of what an error of the network's says
 
 
 class ContextNetwork(tf.Module):
@@ -29,7 +35,9 @@ class ContextNetwork(tf.Module):
     def __init__(self, network: Callable, context_size: int, dtype: str) -> None:
         super().__init__(name="context_network")
         if not callable(network) or isinstance(network, type):
-            raise InputError(f"context_network must be a network that can be called on a context; got {network!r}.")
+            raise InputError(
+                f"context_network must be a network that can be called on a context; got {in_short(network)}."
+            )
         if not context_size:
             raise InputError("context_network needs a context: give context_size=… too; got context_size=0.")
         # Keras 3 keeps its variables in faces of their own, and SavedModel would trace its layers once more.
@@ -63,10 +71,13 @@ class ContextNetwork(tf.Module):
         try:
             found = self._called(zeros, False)
         except Exception as error:  # whatever a network of the user's raises
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:150]
-            raise InputError(
-                f"context_network cannot be called on a context {list(zeros.shape)} of {zeros.dtype.name}: {reason}."
-            ) from error
+            size = self._context_size
+            must = f"context_network must take a context [N, {size}] of {zeros.dtype.name}, as context_size={size} says"
+            known = _input_size(network)
+            if known not in (None, size):
+                fits = f"give a network of {plural(size, 'input')}, or context_size={known}"
+                raise InputError(f"{must}; {self.kind} takes [N, {known}]: {fits}.") from error
+            raise InputError(f"{must}; {self.kind} cannot: {_cause(error)}.") from error
         shape = found.shape if tf.is_tensor(found) else None
         if shape is None or shape.rank != 2 or shape[0] != 1 or not shape[1] or not found.dtype.is_floating:
             raise InputError(
@@ -88,6 +99,28 @@ class ContextNetwork(tf.Module):
         if context.shape.rank == 2:
             return found
         return tf.reshape(found, tf.concat([tf.shape(context)[:-1], [self.output_size]], 0))
+
+
+def _input_size(network: Any) -> int | None:
+    """How many columns a network takes, where it says so: an MLP, or a layer or model of Keras that is built."""
+    for find in (
+        lambda: network.input_size,
+        lambda: network.input_shape[-1],
+        lambda: network.input_spec.axes[-1],
+    ):
+        with contextlib.suppress(AttributeError, LookupError, TypeError, ValueError):
+            if isinstance(size := find(), int):
+                return size
+    return None
+
+
+def _cause(error: BaseException) -> str:
+    """The line of an error that says what is wrong: TensorFlow and Keras put others around it."""
+    text = re.sub(r"\x1b\[\d*m|\{\{.*?\}\}|\[Op:[^\]]*\]( name: ?)?", "", str(error))
+    around = ("Exception encountered", "Arguments received", "Call arguments")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith(around)]
+    line = lines[0].rstrip(". ") if lines else type(error).__name__
+    return line if len(line) <= MOST_OF_CAUSE else f"{line[:MOST_OF_CAUSE]} …"
 
 
 def _takes_training(network: Callable) -> bool:

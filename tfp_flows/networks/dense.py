@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_choice, check_flags, check_seed
+from tfp_flows.checks import check_choice, check_flags, check_seed, plural
 from tfp_flows.errors import InputError
 
 __all__ = [
@@ -42,7 +42,7 @@ def activation_function(name: str) -> Callable[[tf.Tensor], tf.Tensor]:
 def as_context(conditional_input: Any, size: int, dtype: str) -> tf.Tensor | None:
     """A context `[..., C]`, or None; `InputError` unless it is there exactly where the network was built for one."""
     if conditional_input is None and size:
-        raise InputError(f"conditional_input must have {size} columns, as context_size says; got none.")
+        raise InputError(f"conditional_input must have {plural(size, 'column')}, as context_size says; got none.")
     return None if conditional_input is None else as_input(conditional_input, size, dtype, "conditional_input")
 
 
@@ -52,7 +52,9 @@ def as_input(x: Any, size: int, dtype: str, name: str = "x") -> tf.Tensor:
     if x.dtype != dtype:
         raise InputError(f"{name} must be of {dtype}, as the network is; got {x.dtype.name}.")
     if x.shape.rank == 0 or x.shape[-1] not in (None, size):
-        raise InputError(f"{name} must have {size} columns, as the network was built for; got shape {x.shape}.")
+        raise InputError(
+            f"{name} must have {plural(size, 'column')}, as the network was built for; got shape {x.shape}."
+        )
     return x
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_dtype, check_hidden_units, check_sizes
+from tfp_flows.checks import as_dtype, as_hidden_units, check_sizes, in_short
 from tfp_flows.elementwise import Elementwise
 from tfp_flows.errors import InputError
 from tfp_flows.networks.dense import (
@@ -95,10 +95,10 @@ class MADE(Recorded, tf.Module):
     ) -> None:
         super().__init__(name=name)
         check_sizes(event_size=event_size, params=params, context_size=context_size)
-        check_hidden_units(hidden_units)
+        hidden_units = as_hidden_units(hidden_units)
         check_residual(residual, hidden_units)
         check_features(features)
-        check_dtype(dtype)
+        dtype = as_dtype(dtype)
         self.dtype = dtype
         rng = random_generator(seed)
         sizes = [event_size * features.width + context_size, *hidden_units, event_size * params]
@@ -217,10 +217,12 @@ def _degrees(order: str | Sequence[int], event_size: int, rng: np.random.Generat
     natural = np.arange(1, event_size + 1)
     if isinstance(order, str):
         if order not in ORDERS:
-            raise InputError(f"order must be one of {', '.join(ORDERS)} or a permutation of 1..D; got {order!r}.")
+            raise InputError(
+                f"order must be one of {', '.join(ORDERS)} or a permutation of 1..D; got {in_short(order)}."
+            )
         return {"left-to-right": natural, "right-to-left": natural[::-1], "random": rng.permutation(natural)}[order]
     if sorted(np.ravel(order).tolist(), key=str) != sorted(natural.tolist(), key=str):
-        raise InputError(f"order must be a permutation of 1..{event_size}; got {order!r}.")
+        raise InputError(f"order must be a permutation of 1..{event_size}; got {in_short(order)}.")
     return np.asarray(order)
 
 

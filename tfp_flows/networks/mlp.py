@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfp_flows.checks import check_dtype, check_hidden_units, check_sizes
+from tfp_flows.checks import as_dtype, as_hidden_units, check_sizes
 from tfp_flows.networks.dense import (
     Dense,
     activation_function,
@@ -74,10 +74,10 @@ class MLP(Recorded, tf.Module):
     ) -> None:
         super().__init__(name=name)
         check_sizes(input_size=input_size, output_size=output_size, params=params, context_size=context_size)
-        check_hidden_units(hidden_units)
+        hidden_units = as_hidden_units(hidden_units)
         check_residual(residual, hidden_units)
         check_features(features)
-        check_dtype(dtype)
+        dtype = as_dtype(dtype)
         self.dtype = dtype
         rng = random_generator(seed)
         self.input_size, self.output_size, self.params, self.context_size = (

@@ -8,6 +8,7 @@ from matplotlib import animation
 from matplotlib.figure import Figure
 
 from tfp_flows.atomic import atomic_path
+from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.plots.frames import Limits, aspect_of, height_of, limits_of, quadrant_colours, scatter
@@ -59,7 +60,7 @@ def animate_flow(
     """
     path = Path(path)
     if path.suffix not in WRITERS:
-        raise InputError(f"path must end in {' or '.join(WRITERS)}; got {str(path)!r}.")
+        raise InputError(f"path must end in {' or '.join(WRITERS)}; got {in_short(str(path))}.")
     if not animation.writers.is_available(WRITERS[path.suffix]):
         raise InputError(f"{path} needs ffmpeg, which is not on the PATH: install it, or write a .gif.")
     latent = latent_draws(flow, n, seed)

@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from tfp_flows.checks import plural
 from tfp_flows.flow import Flow
 from tfp_flows.plots.frames import DATA, MODEL, Limits, label_axes, limits_of, panels, scatter
 
@@ -38,6 +39,6 @@ def samples(
         for axis, rows, colour in ((axes[0], x, DATA), (axes[1], drawn, MODEL)):
             scatter(axis, rows, colour)
     label_axes(axes, flow)
-    axes[0].set_title(f"{len(x):,} rows of data")
-    axes[1].set_title(f"{len(x):,} samples of {flow.name}")
+    axes[0].set_title(f"{plural(len(x), 'row')} of data")
+    axes[1].set_title(f"{plural(len(x), 'sample')} of {flow.name}")
     return figure

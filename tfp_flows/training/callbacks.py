@@ -21,6 +21,7 @@ __all__ = [
     "BatchNormStatistics",
     "BestWeights",
     "Callback",
+    "EpochLines",
     "ProgressBar",
     "StopWhenNotFinite",
     "values_of",
@@ -143,7 +144,7 @@ class ProgressBar(Callback):
 
     def __init__(self, epochs: int, loss: str, done: int = 0) -> None:
         super().__init__()
-        self._shown = ((loss, loss.upper()), (f"val_{loss}", "validation"), ("val_gap", "gap"))
+        self._loss = loss
         self._progress = Progress(
             TextColumn("epoch"),
             MofNCompleteColumn(),
@@ -162,9 +163,34 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Moves it on."""
-        report = "  ".join(f"{label} {logs[key]:.3f}" for key, label in self._shown if key in logs)
-        self._progress.update(self._task, completed=epoch + 1, report=report)
+        self._progress.update(self._task, completed=epoch + 1, report=_report(self._loss, logs))
 
     def close(self) -> None:
         """Leaves the line as it is, however the training ended."""
         self._progress.stop()
+
+
+class EpochLines(Callback):
+    """A line for each epoch, as Keras has it for `verbose=2`: for logs in files.
+
+    Args:
+      epochs: how many there will be at most.
+      loss: the loss's name in the logs.
+    """
+
+    def __init__(self, epochs: int, loss: str) -> None:
+        super().__init__()
+        self._epochs, self._loss = epochs, loss
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Prints the line."""
+        STATUS.print(f"epoch {epoch + 1}/{self._epochs}  {_report(self._loss, logs)}")
+
+    def close(self) -> None:
+        """There is nothing to be left."""
+
+
+def _report(loss: str, logs: dict) -> str:
+    """Loss of training and validation, and the gap where it is known."""
+    shown = ((loss, loss.upper()), (f"val_{loss}", "validation"), ("val_gap", "gap"))
+    return "  ".join(f"{label} {logs[key]:.3f}" for key, label in shown if key in logs)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import check_number, check_sizes
+from tfp_flows.checks import check_number, check_sizes, plural
 from tfp_flows.datasets import matched
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
@@ -43,7 +43,7 @@ def distill(
     patience: int | None = None,
     jit_compile: bool | None = None,
     callbacks: Any = (),
-    verbose: bool = True,
+    verbose: bool | int = True,
     seed: int = 0,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: float = 60.0,
@@ -80,7 +80,7 @@ def distill(
       jit_compile: whether to compile with XLA; None does so where the work is long enough to pay for it.
       callbacks: Keras callbacks of your own, in a list, or one; Keras calls those of batches once for every few steps
         (25 at most).
-      verbose: whether to show a progress bar.
+      verbose: True or 1 for a progress bar, 2 for a line an epoch, as in Keras, False or 0 for neither.
       seed: fixes the noise and the contexts.
       checkpoint: a folder for `checkpoint.npz`, from which this very training goes on: see `tff.fit`.
       checkpoint_every: seconds between two checkpoints.
@@ -242,7 +242,9 @@ def _contexts(teacher: tfp.distributions.Distribution, student: Flow, context: A
         raise InputError(f"teacher has context_size={wanted}, student {student.context_size}; they must be equal.")
     if (context is not None) != bool(wanted):
         raise InputError(
-            f"context must be rows of {wanted} columns." if wanted else "context was given, but neither takes one."
+            f"context must be rows of {plural(wanted, 'column')}."
+            if wanted
+            else "context was given, but neither takes one."
         )
     if context is None:
         return np.zeros([0, 0])

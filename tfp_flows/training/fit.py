@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
-from tfp_flows.checks import check_flags, check_number, check_part, given
+from tfp_flows.checks import check_flags, check_number, check_part, given, plural
 from tfp_flows.datasets import column_warnings
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.flow import Flow
@@ -21,13 +21,13 @@ from tfp_flows.training.loop import adam, run, uses_xla
 from tfp_flows.training.model import FlowModel, check_whole_batches
 from tfp_flows.training.options import check_options
 from tfp_flows.training.rows import Rows, Source, as_source, as_validation, batches_of, identity_of, steps_at_once
+from tfp_flows.training.standard import far_column
 from tfp_flows.whole import with_noise
 
 __all__ = ["fit"]
 
 VALIDATION_BATCH = 5000
 HALVES_STEPS = 3000  # below, halves of batches take longer to compile than they save: benchmarks/halves.py
-FAR_MEAN, FAR_SPREAD = 1.0, 2.0  # of standardised rows: farther, the statistics are of other rows
 
 
 def fit(
@@ -51,7 +51,7 @@ def fit(
     jit_compile: bool | None = None,
     strategy: tf.distribute.Strategy | None = None,
     callbacks: Any = (),
-    verbose: bool = True,
+    verbose: bool | int = True,
     seed: int = 0,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_every: float = 60.0,
@@ -88,7 +88,7 @@ def fit(
       strategy: a `tf.distribute.Strategy`, under whose scope the flow was built.
       callbacks: Keras callbacks of your own, in a list, or one; Keras calls those of batches once for every few steps
         (25 at most).
-      verbose: whether to show a progress bar.
+      verbose: True or 1 for a progress bar, 2 for a line an epoch, as in Keras, False or 0 for neither.
       seed: fixes the order of the rows, what is held out and what is drawn.
       checkpoint: a folder for the file `checkpoint.npz`, which has all that the training needs to go on. If it is there
         and of this very training (same settings, same rows), `fit` says so and goes on from it, and ends on one CPU
@@ -259,7 +259,9 @@ def _prepare(flow: Flow, source: Source, start: list[np.ndarray], restandardize:
 def _check_context(flow: Flow, source: Source) -> None:
     for rows in (source.rows, source.validation or source.rows):
         if rows.context is None and flow.context_size:
-            raise InputError(f"context must be rows of {flow.context_size} columns, as {flow.name} has a context.")
+            raise InputError(
+                f"context must be rows of {plural(flow.context_size, 'column')}, as {flow.name} has a context."
+            )
         if rows.context is not None and not flow.context_size:
             raise InputError(f"context was given, but {flow.name} was built without; build it with context_size=….")
 
@@ -283,14 +285,11 @@ def _warn_of_statistics(flow: Flow, rows: Rows) -> None:
     for name, table, columns in tables:
         if table is None:
             continue
-        z = table.numpy().astype(np.float64)
-        mean, spread = np.average(z, axis=0, weights=rows.weight), z.std(axis=0)
-        off = np.flatnonzero((np.abs(mean) > FAR_MEAN) | (spread > FAR_SPREAD) | (spread * FAR_SPREAD < 1))
-        if len(off):
-            column = repr(columns[off[0]]) if columns else off[0] + 1
+        found = far_column(table.numpy(), columns, rows.weight)
+        if found:
             warnings.warn(
-                f"{name}: column {column} has mean {mean[off[0]]:.3g} and standard deviation {spread[off[0]]:.3g} by "
-                "the statistics of an earlier fit, where 0 and 1 are best: pass restandardize=True to set them anew.",
+                f"{name}: {found} by the statistics of an earlier fit, where 0 and 1 are best: pass restandardize=True "
+                "to set them anew.",
                 stacklevel=4,
             )
 

@@ -16,6 +16,7 @@ from tfp_flows.training.callbacks import (
     STATUS,
     BatchNormStatistics,
     BestWeights,
+    EpochLines,
     ProgressBar,
     StopWhenNotFinite,
     values_of,
@@ -40,7 +41,7 @@ def run(
     start: list[np.ndarray],
     patience: int | None,
     callbacks: list,
-    verbose: bool,
+    verbose: bool | int,
     learning_rate: float,
     checkpoint: CheckpointPlan | None,
     blame: Callable[[], str] = str,
@@ -69,7 +70,7 @@ def run(
             if verbose:
                 if resumed:
                     STATUS.print(_going_on(way))
-                bars.append(ProgressBar(epochs, loss, way.epoch))
+                bars.append(EpochLines(epochs, loss) if verbose == 2 else ProgressBar(epochs, loss, way.epoch))
             try:
                 for first, last, count in _stretches(way, epochs, steps):
                     model.fit(

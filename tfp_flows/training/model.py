@@ -1,17 +1,21 @@
 """FlowModel: a flow as a Keras model, of whichever Keras TensorFlow has."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors import BatchNorm, SplineCoupling
+from tfp_flows.bijectors import BatchNorm, SplineCoupling, Standardize
 from tfp_flows.datasets.table import has_names, matched
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.recipe import make_again, recipe_of
 from tfp_flows.training.layer import FlowLayer
 from tfp_flows.training.options import check_is_new
+from tfp_flows.training.standard import UNTOUCHED, far_column
+
+FEW_ROWS, MOST_ROWS = 16, 10_000  # whose mean and spread say something of the others; that are looked at
 
 __all__ = ["FlowModel", "TrainedFlow", "check_whole_batches"]
 
@@ -172,7 +176,7 @@ class FlowModel(TrainedFlow):
         has_noise: bool = False,
     ) -> None:
         super().__init__(flow, "nll", name, in_blocks)
-        self._in_halves, self._has_noise = in_halves, has_noise
+        self._in_halves, self._has_noise, self._has_warned = in_halves, has_noise, False
         self.entropy = entropy
         self.gap = None if entropy is None else _Gap(self.mean, entropy)
 
@@ -190,6 +194,8 @@ class FlowModel(TrainedFlow):
     def fit(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **options: Any) -> Any:
         """As any Keras model's, on rows x and their context y."""
         x, y = self._as_arrays(x, y, sample_weight)
+        if not self._in_blocks:
+            self._warn_if_unstandardized(x, y)
         return super().fit(x, y, *args, sample_weight=sample_weight, **options)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **options: Any) -> Any:
@@ -222,6 +228,30 @@ class FlowModel(TrainedFlow):
         names, size = ((flow.columns, flow.event_size), (flow.context_columns, flow.context_size))[which]
         rows = matched(table, names, name=("x", "context")[which], event_size=size)
         return rows.astype(flow.dtype.as_numpy_dtype)
+
+    def _warn_if_unstandardized(self, x: Any, context: Any) -> None:
+        """Warns, once, of rows that are far from what an untouched `Standardize` lets through as it is."""
+        flow = self.flow
+        if self._has_warned or not flow.is_unstandardized:
+            return
+        x, context = _first_rows(x, context)
+        tables = []
+        if x is not None and any(isinstance(layer, Standardize) for layer in flow.layers):
+            z = flow.standardized(x)
+            tables += [] if z is None else [("x", z, flow.columns)]
+        if context is not None and flow.context_size:
+            tables.append(("context", context, flow.context_columns))
+        for name, table, columns in tables:
+            found = far_column(table, columns, times=UNTOUCHED)
+            if found:
+                self._has_warned = True
+                call = "flow.standardize(x, context=context)" if flow.context_size else "flow.standardize(x)"
+                warnings.warn(
+                    f"{name}: {found}, and {flow.name} was never standardised: call {call} before fit, which tff.fit "
+                    "does itself.",
+                    stacklevel=3,
+                )
+                return
 
     def predict_step(self, data: Any) -> tf.Tensor:
         """Log-probabilities of a batch."""
@@ -296,6 +326,22 @@ def _unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
     if isinstance(x, (tuple, list)):  # Keras' x is (x, context)
         x, context = (*x, context)[:2]
     return x, None if context is None or context.shape[-1] == 0 else context, weights
+
+
+def _first_rows(x: Any, context: Any) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Some rows of what Keras' fit takes, with their context: of arrays in memory, or the first batch of a dataset."""
+    if isinstance(x, tf.data.Dataset):
+        batch = next(iter(x.take(1)), ())
+        if not isinstance(batch, (tuple, list)) and not tf.is_tensor(batch):
+            return None, None
+        x, context, _ = _unpack(tuple(batch) if isinstance(batch, list) else batch) if len(batch) else (None,) * 3
+    elif isinstance(x, (tuple, list)) and len(x) == 2 and np.ndim(x[0]) == 2:
+        x, context = x
+    found = []
+    for part in (x, context):
+        is_table = hasattr(part, "shape") and len(part.shape) == 2 and len(part) >= FEW_ROWS and part.shape[1] > 0
+        found.append(np.asarray(part[:: 1 + len(part) // MOST_ROWS]) if is_table else None)
+    return found[0], found[1]
 
 
 def _weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

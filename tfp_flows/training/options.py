@@ -26,7 +26,7 @@ def check_options(
     patience: int | None,
     jit_compile: bool | None,
     callbacks: Any,
-    verbose: bool,
+    verbose: bool | int,
     seed: int,
     checkpoint: str | os.PathLike | None,
     checkpoint_every: float,

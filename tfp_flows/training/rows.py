@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_names
+from tfp_flows.checks import check_names, plural
 from tfp_flows.datasets import Dataset, as_rows, as_table, matched
 from tfp_flows.datasets.table import check_order
 from tfp_flows.errors import InputError
@@ -104,7 +104,7 @@ def as_validation(data: Any, flow: Flow, columns: Sequence[str] | None, context_
     parts = data if isinstance(data, tuple) else (data,)
     if not 1 <= len(parts) <= 3:
         raise InputError(
-            f"validation_data must be x, (x, context) or (x, context, sample_weight); got {len(parts)} parts."
+            f"validation_data must be x, (x, context) or (x, context, sample_weight); got {plural(len(parts), 'part')}."
         )
     x, context, weight = (*parts, None, None)[:3]
     if isinstance(x, (Dataset, tf.data.Dataset)):
@@ -151,7 +151,7 @@ def check_rows(
         weight = weight / weight.mean()
     for name, part in (("context", context), ("sample_weight", weight)):
         if part is not None and len(part) != len(x):
-            raise InputError(f"{name} must have a row for each of the {len(x)} rows of x; got {len(part)}.")
+            raise InputError(f"{name} must have a row for each of the {plural(len(x), 'row')} of x; got {len(part)}.")
     return Rows(x, context, weight)
 
 
@@ -189,7 +189,7 @@ def _in_memory(
     train = rows.take(order[~np.isin(order, held_out)] if rows.weight is not None else order[len(held_out) :])
     if len(train.x) < 2:
         raise InputError(
-            f"validation_split={validation_split} leaves {len(train.x)} of {len(rows.x)} rows to train on."
+            f"validation_split={validation_split} leaves {len(train.x)} of {plural(len(rows.x), 'row')} to train on."
         )
     batch_size = min(batch_size or batch_size_for(len(train.x)), len(train.x))
     used = len(train.x) // batch_size * batch_size
