@@ -11,6 +11,7 @@ from tfp_flows.errors import InputError
 __all__ = [
     "MOST",
     "check_choice",
+    "check_columns",
     "check_dtype",
     "check_flags",
     "check_hidden_units",
@@ -73,6 +74,20 @@ def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """Raises `InputError` unless it is one of a few words."""
     if not isinstance(value, str) or value not in choices:
         raise InputError(f"{name} must be one of {', '.join(choices)}; got {value!r}.")
+
+
+def check_columns(name: str, columns: Any, event_size: int) -> tuple[int, ...]:
+    """The numbers of columns, from 0, in order; `InputError` unless they are such."""
+    listed = columns.tolist() if hasattr(columns, "tolist") else () if columns is None else columns
+    is_list = isinstance(listed, (list, tuple))
+    good = is_list and all(
+        isinstance(i, (int, np.integer)) and not isinstance(i, bool) and 0 <= i < event_size for i in listed
+    )
+    if not good or len(set(listed)) != len(listed):
+        raise InputError(
+            f"{name} must be a list of different columns, by their numbers from 0 to {event_size - 1}; got {columns!r}."
+        )
+    return tuple(sorted(int(i) for i in listed))
 
 
 def check_dtype(dtype: str) -> None:
