@@ -110,8 +110,8 @@ class Run:
             for the chains.
           circular: the columns that come round again, likewise: `{"hour": 24}`, `{"angle": (-180, 180)}`.
           dequantize: the columns of whole numbers, likewise.
-          auto: whether to propose support and whole numbers from the training rows of a file, for columns that neither names, and to say so
-            on stderr; see `tff.datasets.propose`.
+          auto: whether to propose support and whole numbers from the training rows of a file, for columns that none of
+            these name, and to say so on stderr; see `tff.datasets.propose`.
           epochs: rounds at most; None for 45 of `nsf_coupling`, 200 of `maf`, 120 of the others.
           batch_size: rows of a step; None for what `tff.fit` chooses.
           learning_rate: of Adam, at the start of a cosine decay; None for 0.005 of `nsf_coupling`, else 0.01.

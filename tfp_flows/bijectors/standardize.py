@@ -61,7 +61,7 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
         check_dtype(dtype)
         spend(event_size**2 if whiten else event_size)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
-        self.event_size, self._keep = event_size, list(check_columns("keep", keep, event_size))
+        self.event_size, self.keep = event_size, check_columns("keep", keep, event_size)
         self.loc = tf.Variable(np.zeros(event_size), trainable=False, name=f"{name}/loc")
         self.scale = tf.Variable(np.ones(event_size), trainable=False, name=f"{name}/scale")
         self.whitening = None
@@ -90,12 +90,13 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
         size = np.where(size > 0, size, 1.0)  # squares of the smallest numbers would be 0, of the largest infinite
         scale = size * np.sqrt(np.average(((x - loc) / size) ** 2, axis=0, weights=weights))
         scale = np.where(scale > 0, scale, 1.0)
-        loc[self._keep], scale[self._keep] = 0.0, 1.0
+        kept = list(self.keep)
+        loc[kept], scale[kept] = 0.0, 1.0
         self.loc.assign(loc)
         self.scale.assign(scale)
         if self.whitening is not None:
             z = (x - loc) / scale
-            z[:, self._keep] = 0.0  # a constant has no correlation
+            z[:, kept] = 0.0  # a constant has no correlation
             self.whitening.assign(np.linalg.inv(np.linalg.cholesky(shrunk_correlation(z, weights))))
 
     def of_any_dtype(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
