@@ -16,6 +16,8 @@ from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["Circle", "wrapped"]
 
+ENDS = ("low", "high")
+
 
 class Circle(Recorded, tfp.bijectors.Bijector):
     """Takes each circular dimension from the circle `[-B, B)`, whose ends are one point, to a period of its own.
@@ -109,9 +111,6 @@ class Circle(Recorded, tfp.bijectors.Bijector):
 
     def _periods(self, dtype: tf.DType) -> "_Periods":
         return _periods_in(tuple(self.low.tolist()), tuple(self.high.tolist()), self.interval, dtype.name)
-
-
-ENDS = ("low", "high")
 
 
 class _Periods(NamedTuple):

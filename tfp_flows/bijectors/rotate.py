@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.circle import wrapped
+from tfp_flows.bijectors.rows import as_rows
 from tfp_flows.checks import check_columns, check_dtype, check_positive, check_sizes
 from tfp_flows.recipe import Recorded, spend
 
@@ -77,9 +78,9 @@ class Rotate(Recorded, tfp.bijectors.Bijector):
         return self._turned(x, -self.phase)
 
     def _turned(self, x: tf.Tensor, phase: tf.Tensor) -> tf.Tensor:
+        x, _, whole = as_rows(x, {})
         turned = wrapped(x + tf.tensordot(phase, self._place, 1), self.interval)
-        is_circular = self._place.any(axis=0)
-        return turned if is_circular.all() else tf.where(is_circular, turned, x)
+        return whole(tf.where(self._place.any(axis=0), turned, x))
 
     def _forward_log_det_jacobian(self, u: tf.Tensor) -> tf.Tensor:
         return tf.zeros([], u.dtype)

@@ -21,7 +21,7 @@ __all__ = ["load", "make", "names"]
 
 CHAINS = {f.__name__: f for f in (maf, iaf, real_nvp, nice, planar, mlp, nsf_coupling, nsf, naf)}
 
-OF_SOME = ("circular",)  # options of the data that not every chain can have
+OF_SOME = ("circular",)  # kinds of columns that not every chain can have
 
 
 def names() -> list[str]:
@@ -49,8 +49,8 @@ def make(name: str, **options: Any) -> Flow:
     known = list(inspect.signature(CHAINS[name]).parameters)
     unknown = [option for option in options if option not in known]
     if unknown or "event_size" not in options:
-        able = [other for other in CHAINS if unknown and unknown[0] in inspect.signature(CHAINS[other]).parameters]
-        if able and unknown[0] in OF_SOME:
+        if unknown and unknown[0] in OF_SOME:
+            able = [other for other in CHAINS if unknown[0] in inspect.signature(CHAINS[other]).parameters]
             raise InputError(f"flow must be {' or '.join(able)} to have {unknown[0]} columns; got {name!r}.")
         problem = f"got {unknown[0]!r}" if unknown else "event_size is missing"
         raise InputError(f"{name} takes the options {', '.join(known)}; {problem}.")
