@@ -68,7 +68,7 @@ ARGUMENTS = {
     "circular": "columns that come round again, by their numbers from 0, with their period or the ends of one: "
     "{0: 24.0} for hours of the day, {1: (-180.0, 180.0)} for angles. Rows may lie in any period, log p is the same in "
     "all of them and comes to one over one; samples lie in [low, high). Their latents are uniform, whatever the base. "
-    'Not with mixing="linear", act_norm or batch_norm.',
+    'Not with mixing="linear", act_norm or batch_norm. After Rezende et al., arXiv:2002.02428.',
     "dequantize": "columns of whole numbers, by their numbers from 0: trained with fresh uniform noise of [0, 1) in "
     "every batch; log_prob is then a lower bound of the log-probability, and samples are whole.",
     "seed": "integer that fixes the initial weights and random permutations.",

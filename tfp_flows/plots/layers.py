@@ -93,6 +93,9 @@ def grid_warp(
     warped = flow.bijector.forward(tf.constant(latent.reshape(-1, 2))).numpy().reshape(latent.shape)
     inner = (np.abs(latent) <= 2.0).all(axis=-1)
     frame = limits or limits_of(warped[inner])
+    for i, (low, high) in flow.circular.items():  # a line that goes over the seam is not drawn across the whole period
+        jumps = np.abs(np.diff(warped[..., i], axis=1)) > (high - low) / 2
+        warped[:, 1:][jumps] = np.nan
     beside = height_of(frame) >= 0.5
     figure = Figure(figsize=(11, 5.5) if beside else (9, 4.5 + 9 * height_of(frame) + 0.7), layout="constrained")
     ratios = {"width_ratios": [1, 1]} if beside else {"height_ratios": [4.5, 9 * height_of(frame) + 0.3]}
