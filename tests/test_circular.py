@@ -332,16 +332,6 @@ def test_figures_and_students():
         tff.distill(flow, make_small("iaf", 2), epochs=1, steps_per_epoch=2, verbose=False)
 
 
-@pytest.mark.slow
-def test_exports(tmp_path):
-    flow = build("nsf", 2, HOURS, "float32")
-    flow.export(tmp_path)
-    exported, x = tf.saved_model.load(str(tmp_path)), flow.sample(5, seed=0)
-    np.testing.assert_allclose(exported.log_prob(x), flow.log_prob(x), rtol=1e-5)
-    drawn = exported.sample(500, tf.constant([0, 1])).numpy()[:, 0]
-    assert ((drawn >= 0) & (drawn < 24)).all()
-
-
 @pytest.mark.parametrize("what", ["cdf", "quantile"])
 def test_there_is_no_cdf_on_a_circle(what):
     with pytest.raises(tff.InputError, match=f"^{what} needs layers that say whether they increase.*circle"):
@@ -452,7 +442,7 @@ def test_gap_of_a_known_law_of_an_angle_and_a_number_that_depends_on_it():
     truth = tfp.distributions.VonMises(np.float64(3), 2.0).log_prob(angle) + tfp.distributions.Normal(
         2 * np.sin(angle), 0.3
     ).log_prob(number)
-    flow = tff.nsf(2, num_layers=3, hidden_units=(32, 32), num_bins=16, circular={0: (-np.pi, np.pi)}, seed=0)
-    tff.fit(flow, x[:10_000], epochs=20, verbose=False)
+    flow = tff.nsf(2, num_layers=2, hidden_units=(32, 32), num_bins=16, circular={0: (-np.pi, np.pi)}, seed=0)
+    tff.fit(flow, x[:10_000], epochs=15, learning_rate=5e-3, verbose=False)
     gap = np.mean(truth[10_000:]) - flow.log_prob(x[10_000:]).numpy().mean()
     assert -0.02 < gap < 0.04
