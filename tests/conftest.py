@@ -30,6 +30,8 @@ _ALL = {"mixing": "linear", "whiten": True, "residual": True, "octaves": 2, "act
 VARIANTS = {  # chains with options that change their layers: the word before the blank is the chain's
     "maf varied": SMALL["maf"] | _ALL,
     "nsf_coupling varied": SMALL["nsf_coupling"] | _ALL,
+    # the rows of the table are on the line, and so are their latents: a period that they are in
+    "nsf circular": SMALL["nsf"] | {"circular": {0: (-60.0, 60.0)}, "interval": 6.0, "octaves": 1},
 }
 COUPLING = ("real_nvp", "nice", "nsf_coupling")
 SIZES = {"naf": (1, 3), "nsf_coupling": (1, 2, 3, 8), "nice": (2, 8)}  # others: one, two and more than a block
@@ -58,6 +60,12 @@ def make_small(name: str, event_size: int, **options) -> "tff.Flow":
 def scramble(flow: "tff.Flow", scale: float = 0.3, seed: int = 0) -> "tff.Flow":
     """Moves every variable away from its start, as training would; the statistics stay positive."""
     scramble_variables(flow.variables, scale, seed)
+    for layer in (layer for layer in flow.layers if getattr(layer, "keep", ())):  # circular columns stay as they are
+        kept = np.isin(np.arange(flow.event_size), layer.keep)
+        layer.loc.assign(np.where(kept, 0.0, layer.loc))
+        layer.scale.assign(np.where(kept, 1.0, layer.scale))
+        if layer.whitening is not None:
+            layer.whitening.assign(np.where(kept[:, None] | kept, np.eye(flow.event_size), layer.whitening))
     return flow
 
 

@@ -57,6 +57,8 @@ CASES = {
     "Autoregressive spline context": lambda: _autoregressive(elementwise.Spline(5), CONTEXT),
     "Autoregressive mixture": lambda: _autoregressive(elementwise.MixtureOfLogistics(3)),
     "BatchNorm": lambda: b.BatchNorm(SIZE, dtype="float64"),
+    # the data of these tests is on the whole line: periods so long that it is in one of them
+    "Circle": lambda: b.Circle([-20.0, None, -30.0], [25.0, None, 40.0], interval=20.0, dtype="float64"),
     "Coupling": lambda: b.Coupling(1, _mlp(2), elementwise.Affine(None)),
     "Coupling reverse": lambda: b.Coupling(-1, _mlp(14), elementwise.Spline(5)),
     "Coupling context": lambda: b.Coupling(1, _mlp(2, CONTEXT), elementwise.Affine()),
@@ -76,11 +78,13 @@ CASES = {
     "RecomputingChain context": lambda: b.RecomputingChain(_layers(CONTEXT)),
     "ReversibleChain": lambda: b.ReversibleChain(_layers()),
     "ReversibleChain context": lambda: b.ReversibleChain(_layers(CONTEXT)),
+    "Rotate": lambda: b.Rotate(SIZE, [0, 2], interval=50.0, dtype="float64"),
     "Scale": lambda: b.Scale(SIZE, dtype="float64"),
     "SplineCoupling": _spline,
     "SplineCoupling unbounded": lambda: _spline(logit_bound=None),
     "SplineCoupling context": lambda: _spline(CONTEXT),
     "Standardize": lambda: b.Standardize(SIZE, dtype="float64"),
+    "Standardize keeping": lambda: b.Standardize(SIZE, whiten=True, keep=[1], dtype="float64"),
     "Standardize whitening": lambda: b.Standardize(SIZE, whiten=True, dtype="float64"),
     # the data of these tests is on the whole line: ends so far out that most of it is inside
     "Support": lambda: b.Support([-20.0, -30.0, None], [25.0, None, 40.0], dtype="float64"),

@@ -14,6 +14,7 @@ __all__ = [
     "as_hidden_units",
     "as_list",
     "check_choice",
+    "check_columns",
     "check_flags",
     "check_names",
     "check_number",
@@ -124,6 +125,21 @@ def check_verbose(verbose: Any) -> None:
             "verbose must be 0 for nothing, 1 for a progress bar or 2 for a line an epoch, or True or False; got "
             f"{in_short(verbose)}."
         )
+
+
+def check_columns(name: str, columns: Any, event_size: int) -> tuple[int, ...]:
+    """The numbers of columns, from 0, in order; `InputError` unless they are such."""
+    listed = columns.tolist() if hasattr(columns, "tolist") else () if columns is None else columns
+    is_list = isinstance(listed, (list, tuple))
+    good = is_list and all(
+        isinstance(i, (int, np.integer)) and not isinstance(i, bool) and 0 <= i < event_size for i in listed
+    )
+    if not good or len(set(listed)) != len(listed):
+        raise InputError(
+            f"{name} must be a list of different columns, by their numbers from 0 to {event_size - 1}; "
+            f"got {in_short(columns)}."
+        )
+    return tuple(sorted(int(i) for i in listed))
 
 
 def check_text(**values: str) -> None:

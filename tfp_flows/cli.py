@@ -154,11 +154,19 @@ def train(
             help="Ends of a column, which are outside; either may be empty: price:0: for what is positive. Repeatable.",
         ),
     ] = None,
+    circular: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME:PERIOD",
+            help="A column that comes round again: hour:24, or angle:-180:180 for the ends of a period. Repeatable.",
+        ),
+    ] = None,
     dequantize: Annotated[
         list[str] | None, typer.Option("--whole", metavar="NAME", help="A column of whole numbers. Repeatable.")
     ] = None,
     auto: Annotated[
-        bool | None, typer.Option("--auto/--no-auto", help="Propose both from the rows of a file, and say what.")
+        bool | None,
+        typer.Option("--auto/--no-auto", help="Propose support and whole numbers from a file's rows, and say what."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to make; by default a new one below runs/.")] = None,
     resume: Annotated[
@@ -207,7 +215,8 @@ def train(
     given |= {"context_columns": _columns(context_columns)}
     given |= {"batch_size": batch_size, "learning_rate": learning_rate, "patience": patience, "device": device}
     given |= {"steps_per_epoch": steps_per_epoch, "seed": seed, "auto": auto}
-    given |= {"support": _support(support), "dequantize": _columns(",".join(dequantize)) if dequantize else None}
+    given |= {"support": _support(support), "circular": _circular(circular)}
+    given |= {"dequantize": _columns(",".join(dequantize)) if dequantize else None}
     given = {name: value for name, value in given.items() if value is not None}
     options = {"num_layers": num_layers, "hidden_units": hidden_units, "batch_norm": batch_norm, "base": base}
     options = _chain_options(**options, mixing=mixing, whiten=whiten, octaves=octaves, tails=tails)
@@ -223,7 +232,7 @@ def train(
         if flow is not None and flow != known.get("flow"):  # whose options are of another chain
             known.pop("options", None)
         if data is not None:
-            of_the_data = ("columns", "context_columns", "key", "support", "dequantize")
+            of_the_data = ("columns", "context_columns", "key", "support", "circular", "dequantize")
             known = {name: value for name, value in known.items() if name not in of_the_data}
         given = known | given | {"options": known.get("options", {}) | options}
         _check_taken(given.get("flow"), given["options"])
@@ -498,6 +507,29 @@ def _support(texts: list[str] | None) -> dict[str, tuple[float | None, float | N
         if len(ends) != 2 or not name.strip():
             raise InputError(f"{SUPPORT_FORM}; got {in_short(text)}.")
     return found
+
+
+def _circular(texts: list[str] | None) -> dict[str, float | tuple[float, float]] | None:
+    """`name:period` or `name:low:high`, where a name may have colons itself."""
+    found = {}
+    for text in texts or ():
+        parts = text.rsplit(":", 2)
+        is_pair = len(parts) == 3 and _number(parts[1]) is not None
+        name, *numbers = parts if is_pair else text.rsplit(":", 1)
+        ends = [_number(number) for number in numbers]
+        if not ends or None in ends or not name.strip():
+            raise InputError(
+                f"circular must be NAME:PERIOD or NAME:LOW:HIGH, as in hour:24 or angle:-180:180; got {text!r}."
+            )
+        found[name.strip()] = tuple(ends) if is_pair else ends[0]
+    return found or None
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 @contextlib.contextmanager

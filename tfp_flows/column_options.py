@@ -1,7 +1,7 @@
 """Columns that are not the whole line, as a run takes them: by names, or proposed, and what that is to a chain."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tfp_flows.checks import check_flags, in_short
@@ -13,45 +13,67 @@ if TYPE_CHECKING:
 __all__ = ["chain_options", "column_settings", "positions"]
 
 
-def column_settings(support: Any, dequantize: Any, auto: Any) -> dict[str, Any]:
-    """`support`, `dequantize` and `auto` as JSON has them, those that are given; their columns are looked up later."""
+def column_settings(support: Any, circular: Any, dequantize: Any, auto: Any) -> dict[str, Any]:
+    """`support`, `circular`, `dequantize` and `auto` as JSON has them, those that are given.
+
+    Their columns are looked up later.
+    """
     check_flags(auto=auto)
     if not isinstance(support, (Mapping, type(None))):
         raise InputError(f"support must be a dict, as in {{'price': (0, None)}}; got {in_short(support)}.")
+    if not isinstance(circular, (Mapping, type(None))):
+        raise InputError(f"circular must be a dict, as in {{'hour': 24}}; got {in_short(circular)}.")
     if dequantize is not None and not (
         isinstance(dequantize, (list, tuple)) and all(isinstance(column, (str, int)) for column in dequantize)
     ):
         raise InputError(f"dequantize must be a list of names and numbers; got {in_short(dequantize)}.")
-    ends = support and {str(key): list(pair) if isinstance(pair, tuple) else pair for key, pair in support.items()}
-    settings = {"support": ends, "dequantize": dequantize and list(dequantize), "auto": bool(auto)}
+    settings = {"support": _written(support), "circular": _written(circular)}
+    settings |= {"dequantize": dequantize and list(dequantize), "auto": bool(auto)}
     return {name: value for name, value in settings.items() if value}
+
+
+def _written(named: Mapping[Any, Any] | None) -> dict[str, Any] | None:
+    return named and {str(key): list(value) if isinstance(value, tuple) else value for key, value in named.items()}
 
 
 def chain_options(settings: dict[str, Any], table: "Table", is_law: bool) -> dict[str, Any]:
     """What those settings say to a chain, whose columns are those of the table, by their numbers from 0."""
     from tfp_flows import datasets
+    from tfp_flows.flows.circles import check_period
     from tfp_flows.flows.ends import check_ends
 
-    named = settings.get("support") or {}
-    known = table.columns or ()
-    keys = [int(key) if key.isdecimal() and key not in known else key for key in named]
-    places = positions("support", keys, table)
     whole = sorted(set(positions("dequantize", settings.get("dequantize") or [], table)))
-    for place, name in zip(places, named, strict=True):
-        if places.count(place) > 1:
-            raise InputError(f"support must have one pair for each column; got {in_short(name)}, which has two.")
-        check_ends(name, named[name], place in whole)
-    support = dict(zip(places, named.values(), strict=True))
+    support = _by_place("support", settings, table, whole, check_ends)
+    circular = _by_place("circular", settings, table, whole, check_period)
     if settings.get("auto"):
         if is_law:
             raise InputError(f"auto must have the rows of a file to look at; {table.name} is a law of the whole plane.")
-        proposal, spared = datasets.propose(table), {*support, *whole}
+        proposal, spared = datasets.propose(table), {*support, *circular, *whole}
         for place, sentence in proposal.reasons.items():
             if place not in spared:
                 print(f"{table.name}: {sentence}", file=sys.stderr)
         support |= {i: ends for i, ends in proposal.get("support", {}).items() if i not in spared}
         whole += [i for i in proposal.get("dequantize", []) if i not in spared]
-    return ({"support": support} if support else {}) | ({"dequantize": sorted(whole)} if whole else {})
+    options = {"support": support, "circular": circular, "dequantize": sorted(whole)}
+    return {name: value for name, value in options.items() if value}
+
+
+def _by_place(
+    argument: str,
+    settings: dict[str, Any],
+    table: "Table",
+    whole: list[int],
+    check: Callable[[str, Any, bool], Any],
+) -> dict[int, Any]:
+    """What a setting says of columns, which it names, by their numbers from 0."""
+    named = settings.get(argument) or {}
+    known = table.columns or ()
+    places = positions(argument, [int(k) if k.isdecimal() and k not in known else k for k in named], table)
+    for place, name in zip(places, named, strict=True):
+        if places.count(place) > 1:
+            raise InputError(f"{argument} must have one entry for each column; got {name!r}, which has two.")
+        check(name, named[name], place in whole)
+    return dict(zip(places, named.values(), strict=True))
 
 
 def positions(argument: str, columns: list[str | int], table: "Table") -> list[int]:

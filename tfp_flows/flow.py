@@ -12,9 +12,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bases import Gaussian, as_base
-from tfp_flows.bijectors import ActNorm, BatchNorm, Standardize, Support
+from tfp_flows.bijectors import ActNorm, BatchNorm, Circle, Standardize, Support
 from tfp_flows.bijectors.rows import MOST, as_rows, check_batches
-from tfp_flows.checks import as_dtype, check_shape, check_sizes, in_short, plural
+from tfp_flows.checks import as_dtype, check_columns, check_shape, check_sizes, in_short, plural
 from tfp_flows.cumulative import Cumulative
 from tfp_flows.datasets.table import check_order, has_names, is_series, matched, row_of
 from tfp_flows.errors import InputError
@@ -26,7 +26,7 @@ from tfp_flows.recipe import Recorded
 from tfp_flows.seeds import stateless
 from tfp_flows.state import save_state
 from tfp_flows.unseen import warn_if_unseen
-from tfp_flows.whole import check_columns, log_prob_of_whole, mean_noise, rounded_down, with_noise
+from tfp_flows.whole import log_prob_of_whole, mean_noise, rounded_down, with_noise
 
 __all__ = ["Flow"]
 
@@ -47,7 +47,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
     reaches them.
 
     Rows of float64 keep their digits until the first `Standardize` has taken off their mean, whatever the flow's dtype,
-    and through a `Support` at the data's end.
+    and through a `Support` and a `Circle` at the data's end.
 
     Columns in `dequantize` are whole numbers: the chain has the density of x + u, u uniform on [0, 1) in each of them,
     `log_prob` is the lower bound `E_u log p(x + u)` of the logarithm of their probability, and samples are rounded
@@ -125,7 +125,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         dtype = as_dtype(dtype)
         _check_layers(layers, event_size, dtype)
         self.event_size, self.context_size, self.config = event_size, context_size, config
-        self.dequantize = check_columns(dequantize, event_size)
+        self.dequantize = check_columns("dequantize", dequantize, event_size)
         self.columns = _titles("columns", columns, event_size)
         self.context_columns = _titles("context_columns", context_columns, context_size)
         self.layers = list(layers)
@@ -283,7 +283,8 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
     def support(self) -> tuple[np.ndarray, np.ndarray] | None:
         """The lower and the upper ends of the D columns, infinite where open; None if the first layer is no `Support`.
 
-        Of whole numbers they are the least and the largest, those x with which x and x + 1 are inside that layer's.
+        Of whole numbers they are the least and the largest, those x with which x and x + 1 are inside that layer's. A
+        circular column, whose ends are in `circular`, is open: no number is outside.
         """
         first = self.layers[0] if self.layers else None
         if not isinstance(first, Support):
@@ -291,6 +292,16 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         whole = np.isin(np.arange(self.event_size), self.dequantize)
         least, most = np.floor(first.low) + 1, np.ceil(first.high) - 2
         return np.where(whole, least, first.low), np.where(whole, most, first.high)
+
+    @property
+    def circular(self) -> dict[int, tuple[float, float]]:
+        """The ends of one period of each circular column, by its number from 0: x and x + period are one point there.
+
+        They are those of the `Circle` at the data's end; samples lie in [low, high).
+        """
+        circles = [layer for layer in self.layers[: self._exact] if isinstance(layer, Circle)]
+        ends = [(i, pair) for c in circles for i, pair in enumerate(zip(c.low.tolist(), c.high.tolist(), strict=True))]
+        return {i: pair for i, pair in ends if np.isfinite(pair[0])}
 
     def standardize(self, x: Any, weights: np.ndarray | None = None, context: Any = None) -> None:
         """Sets every `Standardize` and `ActNorm` from the training rows `x [N, D]`, weighted by `weights [N]`.
@@ -414,7 +425,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
     @property
     def takes_float64(self) -> bool:
-        """Whether rows of float64 keep their digits: through a `Support` or `Standardize` first, or whole numbers."""
+        """Whether rows of float64 keep their digits, through layers that take them first, or as whole numbers."""
         return self._exact > 0 or bool(self.dequantize)
 
     @property
@@ -627,9 +638,9 @@ def _check_layers(layers: Any, event_size: int, dtype: str) -> None:
 
 
 def _leading(layers: list[tfb.Bijector]) -> int:
-    """How many of the first layers take rows of any dtype: those of `Support`, and a `Standardize` at their end."""
+    """How many of the first layers take rows of any dtype: `Support`, `Circle`, and a `Standardize` at their end."""
     for i, layer in enumerate(layers):
-        if not isinstance(layer, Support):
+        if not isinstance(layer, (Circle, Support)):
             return i + isinstance(layer, Standardize)
     return len(layers)
 

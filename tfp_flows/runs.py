@@ -90,6 +90,7 @@ class Run:
         context_columns: list[str | int] | None = None,
         key: str | None = None,
         support: Mapping[str | int, tuple[float | None, float | None]] | None = None,
+        circular: Mapping[str | int, float | tuple[float, float]] | None = None,
         dequantize: list[str | int] | None = None,
         auto: bool = False,
         epochs: int | None = None,
@@ -116,9 +117,10 @@ class Run:
           key: which array of an NPZ file.
           support: of columns, by name or by number from 1 among those that are modelled: `{"price": (0, None)}`; as
             for the chains.
+          circular: the columns that come round again, likewise: `{"hour": 24}`, `{"angle": (-180, 180)}`.
           dequantize: the columns of whole numbers, likewise.
-          auto: whether to propose both from the training rows of a file, for columns that neither names, and to say so
-            on stderr; see `tff.datasets.propose`.
+          auto: whether to propose support and whole numbers from the training rows of a file, for columns that none of
+            these name, and to say so on stderr; see `tff.datasets.propose`.
           epochs: rounds at most; None for 45 of `nsf_coupling`, 200 of `maf`, 120 of the others.
           batch_size: rows of a step; None for what `tff.fit` chooses.
           learning_rate: of Adam, at the start of a cosine decay; None for 0.005 of `nsf_coupling`, else 0.01.
@@ -143,7 +145,7 @@ class Run:
             **{"flow": flow, "options": _options(options), **source, "epochs": rounds if epochs is None else epochs},
             **{"batch_size": batch_size, "learning_rate": rate if learning_rate is None else learning_rate},
             **{"patience": patience, "steps_per_epoch": steps_per_epoch, "device": device, "seed": seed},
-            **column_settings(support, dequantize, auto),
+            **column_settings(support, circular, dequantize, auto),
         }
         name = f"{flow}-{Path(settings['data']).stem}"
         return cls._begin(folder, name, "train", settings, force, verbose, checkpoint_every)
@@ -558,7 +560,7 @@ def _distillation(settings: dict[str, Any]) -> _Work:
     if expert.context_size:
         sizes["context_size"], context = expert.context_size, teacher.context()
     known = expert.config or {}
-    sizes |= {name: known[name] for name in ("support", "dequantize") if known.get(name)}
+    sizes |= {name: known[name] for name in ("support", "circular", "dequantize") if known.get(name)}
     student = tff.make(settings["flow"], **sizes, **settings["options"])
     student.columns, student.context_columns = expert.columns, expert.context_columns
     numbers = {name: settings[name] for name in NUMBERS}

@@ -13,28 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.rows import as_rows
-from tfp_flows.checks import in_short
-from tfp_flows.errors import InputError
 
-__all__ = ["check_columns", "log_prob_of_whole", "mean_noise", "rounded_down", "with_noise"]
+__all__ = ["log_prob_of_whole", "mean_noise", "rounded_down", "with_noise"]
 
 NOISES = 8  # points that the bound is estimated with
 STEPS = 2.0**20  # of noise: x + u is exact in float64 up to 4e9, and never on an end of [x, x + 1]
-
-
-def check_columns(columns: Any, event_size: int) -> tuple[int, ...]:
-    """The numbers of columns, from 0, in order; `InputError` unless they are such."""
-    listed = columns.tolist() if hasattr(columns, "tolist") else () if columns is None else columns
-    is_list = isinstance(listed, (list, tuple))
-    good = is_list and all(
-        isinstance(i, (int, np.integer)) and not isinstance(i, bool) and 0 <= i < event_size for i in listed
-    )
-    if not good or len(set(listed)) != len(listed):
-        raise InputError(
-            f"dequantize must be a list of different columns, by their numbers from 0 to {event_size - 1}; "
-            f"got {in_short(columns)}."
-        )
-    return tuple(sorted(int(i) for i in listed))
 
 
 def with_noise(x: np.ndarray, columns: Sequence[int], rng: np.random.Generator) -> np.ndarray:

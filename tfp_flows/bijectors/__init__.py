@@ -4,6 +4,7 @@ from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.affine import Affine
 from tfp_flows.bijectors.autoregressive import Autoregressive
 from tfp_flows.bijectors.batch_norm import BatchNorm
+from tfp_flows.bijectors.circle import Circle
 from tfp_flows.bijectors.coupling import Coupling
 from tfp_flows.bijectors.leaky_relu import LeakyReLU
 from tfp_flows.bijectors.masked_autoregressive_flow import MaskedAutoregressiveFlow
@@ -13,6 +14,7 @@ from tfp_flows.bijectors.planar import Planar
 from tfp_flows.bijectors.real_nvp import RealNVP
 from tfp_flows.bijectors.recomputing_chain import RecomputingChain
 from tfp_flows.bijectors.reversible_chain import ReversibleChain
+from tfp_flows.bijectors.rotate import Rotate
 from tfp_flows.bijectors.scale import Scale
 from tfp_flows.bijectors.spline_coupling import SplineCoupling
 from tfp_flows.bijectors.standardize import Standardize
@@ -24,6 +26,7 @@ __all__ = [
     "Affine",
     "Autoregressive",
     "BatchNorm",
+    "Circle",
     "Coupling",
     "LeakyReLU",
     "MaskedAutoregressiveFlow",
@@ -32,6 +35,7 @@ __all__ = [
     "RealNVP",
     "RecomputingChain",
     "ReversibleChain",
+    "Rotate",
     "Scale",
     "SplineCoupling",
     "Standardize",

@@ -1,12 +1,13 @@
 """The first thing that a chain does to data."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import as_dtype, check_flags, check_sizes
+from tfp_flows.checks import as_dtype, check_columns, check_flags, check_sizes
 from tfp_flows.covariance import shrunk_correlation
 from tfp_flows.recipe import Recorded, spend
 
@@ -33,6 +34,7 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
     Args:
       event_size: D.
       whiten: whether correlations are taken off as well.
+      keep: columns, by their numbers from 0, that stay as they are: loc 0, scale 1, no correlation taken off.
       dtype: of what the other layers work with.
       name: name of the layer, and prefix of its variables' names.
 
@@ -46,14 +48,20 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
     """
 
     def __init__(
-        self, event_size: int, *, whiten: bool = False, dtype: str = "float32", name: str = "standardize"
+        self,
+        event_size: int,
+        *,
+        whiten: bool = False,
+        keep: Sequence[int] = (),
+        dtype: str = "float32",
+        name: str = "standardize",
     ) -> None:
         check_sizes(event_size=event_size)
         check_flags(whiten=whiten)
         dtype = as_dtype(dtype)
         spend(event_size**2 if whiten else event_size)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
-        self.event_size = event_size
+        self.event_size, self.keep = event_size, check_columns("keep", keep, event_size)
         self.loc = tf.Variable(np.zeros(event_size), trainable=False, name=f"{name}/loc")
         self.scale = tf.Variable(np.ones(event_size), trainable=False, name=f"{name}/scale")
         self.whitening = None
@@ -82,11 +90,14 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
         size = np.where(size > 0, size, 1.0)  # squares of the smallest numbers would be 0, of the largest infinite
         scale = size * np.sqrt(np.average(((x - loc) / size) ** 2, axis=0, weights=weights))
         scale = np.where(scale > 0, scale, 1.0)
+        kept = list(self.keep)
+        loc[kept], scale[kept] = 0.0, 1.0
         self.loc.assign(loc)
         self.scale.assign(scale)
         if self.whitening is not None:
-            correlation = shrunk_correlation((x - loc) / scale, weights)
-            self.whitening.assign(np.linalg.inv(np.linalg.cholesky(correlation)))
+            z = (x - loc) / scale
+            z[:, kept] = 0.0  # a constant has no correlation
+            self.whitening.assign(np.linalg.inv(np.linalg.cholesky(shrunk_correlation(z, weights))))
 
     def of_any_dtype(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`inverse(x)` of rows of any dtype, `[..., D]` in the layer's, and its log-det `[]`."""

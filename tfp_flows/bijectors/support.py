@@ -13,7 +13,7 @@ from tfp_flows.checks import as_dtype, plural
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import Recorded, spend
 
-__all__ = ["Support"]
+__all__ = ["Support", "as_ends", "check_interval"]
 
 
 class Support(Recorded, tfp.bijectors.Bijector):
@@ -60,12 +60,12 @@ class Support(Recorded, tfp.bijectors.Bijector):
         name: str = "support",
     ) -> None:
         dtype = as_dtype(dtype)
-        self.low, self.high = _as_ends("low", low, -np.inf), _as_ends("high", high, np.inf)
+        self.low, self.high = as_ends("low", low, -np.inf), as_ends("high", high, np.inf)
         if self.low.shape != self.high.shape:
             raise InputError(f"high must have {plural(len(self.low), 'end')}, as low has; got {len(self.high)}.")
         spend(len(self.low))
         for i, (a, b) in enumerate(zip(self.low.tolist(), self.high.tolist(), strict=True)):
-            _check_interval(i, a, b, dtype)
+            check_interval(i, a, b, dtype)
         super().__init__(forward_min_event_ndims=1, dtype=tf.as_dtype(dtype), name=name)
 
     @classmethod
@@ -176,7 +176,7 @@ def _inside(low: float, high: float, dtype: str) -> tuple[float, float]:
     return float(least), float(most)
 
 
-def _check_interval(column: int, low: float, high: float, dtype: str) -> None:
+def check_interval(column: int, low: float, high: float, dtype: str) -> None:
     """Raises `InputError` unless there are numbers between the ends, and their distance is one."""
     given = f"low[{column}] is {low!r} and high[{column}] is {high!r}"
     if not low < high:
@@ -190,7 +190,7 @@ def _check_interval(column: int, low: float, high: float, dtype: str) -> None:
         raise InputError(f"low and high must leave room for numbers of {dtype} between them; {given}.")
 
 
-def _as_ends(name: str, ends: Any, missing: float) -> np.ndarray:
+def as_ends(name: str, ends: Any, missing: float) -> np.ndarray:
     """The ends of D columns as float64, with an infinity where there is none."""
     listed = ends.tolist() if hasattr(ends, "tolist") else ends
     if not isinstance(listed, (list, tuple)) or not listed:

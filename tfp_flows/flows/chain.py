@@ -10,19 +10,18 @@ from typing import Any, ParamSpec
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import ActNorm, BatchNorm, RecomputingChain, ReversibleChain, Standardize, Support
-from tfp_flows.checks import check_flags, check_sizes, in_short, plain_options, plural
+from tfp_flows.checks import check_columns, check_flags, check_sizes, in_short, plain_options, plural
 from tfp_flows.elementwise.spline import MOST_BINS
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.flows.circles import Circles, Periods, circles_of, tails_of
 from tfp_flows.flows.ends import Ends, ends_of, written
-from tfp_flows.flows.mixing import mixing_of
-from tfp_flows.networks import Fourier
+from tfp_flows.flows.mixing import Mixing, mixing_of
 from tfp_flows.networks.context import ContextNetwork
 from tfp_flows.networks.dense import random_generator
 from tfp_flows.recipe import spend
-from tfp_flows.whole import check_columns
 
-__all__ = ["Ends", "LayerMaker", "check_bins", "check_no_context", "prebuilt"]
+__all__ = ["Ends", "LayerMaker", "Periods", "check_bins", "check_no_context", "prebuilt", "tails_of"]
 
 tfb = tfp.bijectors
 P = ParamSpec("P")
@@ -56,7 +55,7 @@ ARGUMENTS = {
     "logit_bound": "smooth bound on the absolute logits of the bins' sizes, which keeps rounding small; None for none, "
     "as in version 0.1.",
     "tails": 'slopes of the splines at both ends of the interval and beyond: "identity", one; "equal", one that is '
-    'learnt; or "free", two.',
+    'learnt; or "free", two. None is "identity", or "equal" with circular columns, which need it.',
     "log_scale_bound": "smooth bound on the absolute log-scale of each layer.",
     "recompute": "whether the gradient computes about sqrt(num_layers) segments of layers again instead of keeping "
     "them: training then takes less memory, and more time a step.",
@@ -65,6 +64,10 @@ ARGUMENTS = {
     "support": "ends of columns that are not the whole line, by their numbers from 0: {0: (0.0, None)} where the first "
     "is positive; the ends are outside, None is open, and log p is -inf beyond. Of whole numbers they are the least "
     "and the largest.",
+    "circular": "columns that come round again, by their numbers from 0, with their period or the ends of one: "
+    "{0: 24.0} for hours of the day, {1: (-180.0, 180.0)} for angles. Rows may lie in any period, log p is the same in "
+    "all of them and comes to one over one; samples lie in [low, high). Their latents are uniform, whatever the base. "
+    'Not with mixing="linear", act_norm or batch_norm. After Rezende et al., arXiv:2002.02428.',
     "dequantize": "columns of whole numbers, by their numbers from 0: trained with fresh uniform noise of [0, 1) in "
     "every batch; log_prob is then a lower bound of the log-probability, and samples are whole.",
     "seed": "integer that fixes the initial weights and random permutations.",
@@ -82,7 +85,7 @@ Prebuilt = Callable[P, LayerMaker | tuple[LayerMaker, list[tfb.Bijector]]]  # wh
 def prebuilt(*, halves: bool = False) -> Callable[[Prebuilt[P]], Callable[P, Flow]]:
     """The chain `x <- Standardize <- layer0 <- mixing <- layer1 ...`, with batch norm after every second layer.
 
-    Columns that are not the whole line have a `Support` before that.
+    Columns that are not the whole line have a `Support` or a `Circle` before that.
 
     It decorates a function that has the name and the arguments of the chain, and returns what makes a layer, alone or
     with a list of bijectors for the latent end. Its docstring explains the arguments that are its own, under `Args:`;
@@ -131,48 +134,91 @@ def _build(
 ) -> Flow:
     """The flow of a chain with those options; with random permutations written out they become its config."""
     event_size, num_layers, dtype = options["event_size"], options["num_layers"], options["dtype"]
-    check_sizes(num_layers=num_layers, context_size=options["context_size"])
-    check_flags(**{option: options[option] for option in FLAGS if option in options})
+    _check(options)
     spend(event_size * num_layers)
     rng = random_generator(options["seed"])
-    config = {"name": name, **options}
     mixing = mixing_of(options.get("mixing", "none"), event_size, num_layers, halves, rng)
-    if "mixing" in options and not mixing.linear:
-        config["mixing"] = mixing.orders
-    if "hidden_units" in options:
-        config["hidden_units"] = list(options["hidden_units"])
-    network = {k: options[k] for k in NETWORK if k in options}
-    features = [Fourier(octaves) for octaves in _octaves(options.get("octaves", 0), num_layers)]
-    special = {"base": options["base"]} if not isinstance(options["base"], str) or options["base"] != "normal" else {}
-    if options.get("context_network") is not None:
-        special["context_network"] = options["context_network"]
-        network["context_size"] = ContextNetwork(options["context_network"], options["context_size"], dtype).output_size
-    whole = check_columns(options["dequantize"], event_size)
-    ends = ends_of(options["support"], whole, event_size)
-    config["support"] = written(options["support"])
-    config["dequantize"] = list(whole)
-    if whole:
-        special["dequantize"] = whole
-    layers = [] if ends is None else [Support(*ends, dtype=dtype)]
-    layers.append(Standardize(event_size, whiten=options["whiten"], dtype=dtype))
+    whole = check_columns("dequantize", options["dequantize"], event_size)
+    circles = circles_of(options, whole, mixing.orders)
+    network, octaves = _network(options), _octaves(options.get("octaves", 0), num_layers)
+    seen = event_size // 2 if halves else event_size  # by the network of a layer
+    layers = _data_end(options, whole, circles)
     for i in range(num_layers):
-        layers += mixing.before(i, event_size, dtype)
-        own = {"seed": int(rng.integers(2**31)), "name": f"{name}{i}", "features": features[i]}
+        layers += [*mixing.before(i, event_size, dtype), *circles.before(i, rng)]
+        own = {
+            "seed": int(rng.integers(2**31)),
+            "name": f"{name}{i}",
+            "features": circles.features(i, octaves[i], seen),
+        }
         made = make_layer(i, network | own)
-        layers += made if isinstance(made, list) else [made]
-        if options.get("batch_norm") and i % 2 == 0:
-            layers.append(BatchNorm(event_size, dtype=dtype, name=f"batch_norm{i}"))
-        if options.get("act_norm"):
-            layers.append(ActNorm(event_size, dtype=dtype, name=f"act_norm{i}"))
+        layers += [*(made if isinstance(made, list) else [made]), *_norms(i, options)]
     return Flow(
         [*layers, *last],
         event_size=event_size,
         context_size=options["context_size"],
         dtype=dtype,
         chain=_chain_of(options),
-        config=config,
-        **special,
+        config=_config(name, options, mixing, whole, circles),
+        **_beyond_the_layers(options, whole, circles),
     )
+
+
+def _check(options: dict[str, Any]) -> None:
+    check_sizes(num_layers=options["num_layers"], context_size=options["context_size"])
+    check_flags(**{option: options[option] for option in FLAGS if option in options})
+
+
+def _network(options: dict[str, Any]) -> dict[str, Any]:
+    """What the networks of all layers have in common: with a context network, contexts are its outputs."""
+    network = {option: options[option] for option in NETWORK if option in options}
+    context_network = options.get("context_network")
+    if context_network is not None:
+        made = ContextNetwork(context_network, options["context_size"], options["dtype"])
+        network["context_size"] = made.output_size
+    return network
+
+
+def _data_end(options: dict[str, Any], whole: Sequence[int], circles: Circles) -> list[tfb.Bijector]:
+    """What rows go through first, in their own dtype."""
+    event_size, dtype = options["event_size"], options["dtype"]
+    ends = ends_of(options["support"], whole, event_size)
+    support = [] if ends is None else [Support(*ends, dtype=dtype)]
+    kept = {"keep": sorted(circles.ends)} if circles.ends else {}
+    standardize = Standardize(event_size, whiten=options["whiten"], dtype=dtype, **kept)
+    return [*support, *circles.at_the_data(), standardize]
+
+
+def _norms(i: int, options: dict[str, Any]) -> list[tfb.Bijector]:
+    """The normalisation that follows layer i."""
+    event_size, dtype = options["event_size"], options["dtype"]
+    norms = []
+    if options.get("batch_norm") and i % 2 == 0:
+        norms.append(BatchNorm(event_size, dtype=dtype, name=f"batch_norm{i}"))
+    if options.get("act_norm"):
+        norms.append(ActNorm(event_size, dtype=dtype, name=f"act_norm{i}"))
+    return norms
+
+
+def _beyond_the_layers(options: dict[str, Any], whole: Sequence[int], circles: Circles) -> dict[str, Any]:
+    """What the flow has besides its layers, where that is not its default: base, context network, whole numbers."""
+    base = circles.base(options["base"])
+    given = {"base": None if isinstance(base, str) and base == "normal" else base, "dequantize": whole or None}
+    given["context_network"] = options.get("context_network")
+    return {argument: value for argument, value in given.items() if value is not None}
+
+
+def _config(
+    name: str, options: dict[str, Any], mixing: Mixing, whole: Sequence[int], circles: Circles
+) -> dict[str, Any]:
+    """What `tff.make` builds the same chain from, in types that JSON has, where the parts of the user's are such."""
+    config = {"name": name, **options, "support": written(options["support"]), "dequantize": list(whole)}
+    if "mixing" in options and not mixing.linear:
+        config["mixing"] = mixing.orders
+    if "hidden_units" in options:
+        config["hidden_units"] = list(options["hidden_units"])
+    if "circular" in options:
+        config["circular"] = circles.written()
+    return config
 
 
 def _octaves(octaves: int | Sequence[int], num_layers: int) -> list[int]:

@@ -8,7 +8,7 @@ import numpy as np
 from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
 
-__all__ = ["Ends", "check_ends", "ends_of", "written"]
+__all__ = ["Ends", "check_ends", "column_number", "ends_of", "written"]
 
 LARGEST = np.finfo(np.float64).max
 
@@ -29,7 +29,7 @@ def ends_of(support: Any, whole: Sequence[int], event_size: int) -> tuple[list, 
     if not isinstance(support, Mapping):
         raise InputError(f"support must be a dict, as in {{0: (0.0, None)}}; got {in_short(support)}.")
     low, high = [None] * event_size, [None] * event_size
-    columns = [_number_of(key, event_size) for key in support]
+    columns = [column_number("support", key, event_size) for key in support]
     if len(set(columns)) < len(columns):
         raise InputError(f"support must have one pair for each column; got {in_short(list(support))}.")
     for column, (key, ends) in zip(columns, support.items(), strict=True):
@@ -64,11 +64,12 @@ def _or_none(end: float | None) -> float | None:
     return None if end is None or np.isinf(end) else float(end)
 
 
-def _number_of(key: Any, event_size: int) -> int:
+def column_number(argument: str, key: Any, event_size: int) -> int:
     """A column by its number from 0; JSON has numbers that are keys as texts."""
     number = int(key) if isinstance(key, str) and key.isdecimal() else key
     if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or not 0 <= number < event_size:
-        raise InputError(f"support must name columns by their numbers from 0 to {event_size - 1}; got {in_short(key)}.")
+        known = f"their numbers from 0 to {event_size - 1}"
+        raise InputError(f"{argument} must name columns by {known}; got {in_short(key)}.")
     return int(number)
 
 

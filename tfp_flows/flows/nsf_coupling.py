@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import SplineCoupling
 from tfp_flows.elementwise import Spline
-from tfp_flows.flows.chain import Ends, LayerMaker, check_bins, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, Periods, check_bins, prebuilt, tails_of
 from tfp_flows.networks import MLP
 
 __all__ = ["nsf_coupling"]
@@ -32,9 +32,10 @@ def nsf_coupling(
     num_bins: int = 64,
     interval: float = 3.0,
     logit_bound: float | None = 2.0,
-    tails: str = "identity",
+    tails: str | None = None,
     reversible: bool = False,
     support: Ends | None = None,
+    circular: Periods | None = None,
     dequantize: Sequence[int] = (),
     seed: int | None = None,
     dtype: str = "float32",
@@ -65,6 +66,7 @@ def nsf_coupling(
     Source: Durkan et al., Neural Spline Flows, arXiv:1906.04032.
     """
     check_bins(num_bins)
+    tails = tails_of(tails, circular)
     stays = event_size // 2
     spline = Spline(num_bins, interval, logit_bound, tails)
 

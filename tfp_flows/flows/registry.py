@@ -22,6 +22,8 @@ __all__ = ["load", "make", "names"]
 
 CHAINS = {f.__name__: f for f in (maf, iaf, real_nvp, nice, planar, mlp, nsf_coupling, nsf, naf)}
 
+OF_SOME = ("circular",)  # kinds of columns that not every chain can have
+
 
 def names() -> list[str]:
     """Names of the prebuilt chains.
@@ -48,6 +50,9 @@ def make(name: str, **options: Any) -> Flow:
     known = list(inspect.signature(CHAINS[name]).parameters)
     unknown = [option for option in options if option not in known]
     if unknown or "event_size" not in options:
+        if unknown and unknown[0] in OF_SOME:
+            able = [other for other in CHAINS if unknown[0] in inspect.signature(CHAINS[other]).parameters]
+            raise InputError(f"flow must be {' or '.join(able)} to have {unknown[0]} columns; got {name!r}.")
         problem = f"got {in_short(unknown[0])}" if unknown else "event_size is missing"
         raise InputError(f"{name} takes the options {', '.join(known)}; {problem}.")
     return CHAINS[name](**options)

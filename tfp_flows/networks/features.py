@@ -1,15 +1,15 @@
-"""What a network sees of a dimension: the number itself, and waves of it."""
+"""What a network sees of a dimension: the number itself, and waves of it; on a circle, the waves alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_positive, check_sizes
+from tfp_flows.checks import check_positive, check_sizes, in_short
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import written_plainly
 
-__all__ = ["PLAIN", "Fourier", "as_seen", "check_features"]
+__all__ = ["PLAIN", "CircularFourier", "Fourier", "as_seen", "check_features"]
 
 MOST_OCTAVES = 16
 
@@ -49,29 +49,104 @@ class Fourier:
         """How many numbers there are for each dimension."""
         return 1 + 2 * self.octaves
 
+    @property
+    def marks(self) -> np.ndarray | None:
+        """What tells the dimensions apart, `[D]`; None where all are seen alike."""
+        return None
+
+    def taken(self, index: np.ndarray) -> "Fourier":
+        """The features of dimensions in another order."""
+        return self
+
     def _frequencies(self, dtype: tf.DType) -> tf.Tensor:
         return tf.constant(2.0 ** np.arange(self.octaves) * np.pi / (2 * self.interval), dtype)
 
-    def __call__(self, x: tf.Tensor) -> tf.Tensor:
-        """`x [..., D] -> [..., D, width]`, the number itself first."""
+    def __call__(self, x: tf.Tensor, marks: tf.Tensor | None = None) -> tf.Tensor:
+        """`x [..., D] -> [..., D, width]`, the number itself first; `marks` are not needed here."""
         x = x[..., None]
         angles = x * self._frequencies(x.dtype)
         return tf.concat([x, tf.sin(angles), tf.cos(angles)], axis=-1)
 
-    def slopes(self, x: tf.Tensor) -> tf.Tensor:
+    def slopes(self, x: tf.Tensor, marks: tf.Tensor | None = None) -> tf.Tensor:
         """The slope of each of them, `[..., D, width]`."""
         x, frequencies = x[..., None], self._frequencies(x.dtype)
         angles = x * frequencies
         return tf.concat([tf.ones_like(x), frequencies * tf.cos(angles), -frequencies * tf.sin(angles)], axis=-1)
 
 
+@written_plainly
+@dataclass(frozen=True)
+class CircularFourier(Fourier):
+    """Features of rows with dimensions on a circle, where -B and B are one point, among dimensions on the line.
+
+    ```
+    on the circle   sin and cos of 2^k pi x / B          for k = 0 to K: never the number, which jumps at B
+    on the line     x, and 1 beside it; sin and cos of 2^k pi x / (2 B)    for k = 0 to K - 1, as in `Fourier`
+    ```
+
+    Args:
+      octaves: K.
+      interval: B, positive.
+      circular: of each dimension, whether it is on a circle.
+
+    >>> import tensorflow as tf, tfp_flows as tff
+    >>> features = tff.networks.CircularFourier(interval=2.0, circular=(True, False))
+    >>> features(tf.constant([1.0, 1.0])).numpy().round(3) + 0.0
+    array([[1., 0.],
+           [1., 1.]], dtype=float32)
+
+    Source: Rezende et al., Normalizing Flows on Tori and Spheres, arXiv:2002.02428.
+    """
+
+    circular: tuple[bool, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "circular", tuple(bool(is_circular) for is_circular in self.circular))
+
+    @property
+    def width(self) -> int:
+        """How many numbers there are for each dimension."""
+        return 2 + 2 * self.octaves
+
+    @property
+    def marks(self) -> np.ndarray:
+        """1 for dimensions on a circle, 0 for others, `[D]`."""
+        return np.array(self.circular, float)
+
+    def taken(self, index: np.ndarray) -> "CircularFourier":
+        """The features of dimensions in another order."""
+        return replace(self, circular=tuple(self.circular[i] for i in index))
+
+    def __call__(self, x: tf.Tensor, marks: tf.Tensor | None = None) -> tf.Tensor:
+        """`x [..., D] -> [..., D, width]`; `marks` that broadcast with x, if its dimensions are not the last axis."""
+        angles, _, itself = self._waves(x, marks)
+        return tf.concat([tf.sin(angles) + itself * x[..., None], tf.cos(angles)], axis=-1)
+
+    def slopes(self, x: tf.Tensor, marks: tf.Tensor | None = None) -> tf.Tensor:
+        """The slope of each of them, `[..., D, width]`."""
+        angles, frequencies, itself = self._waves(x, marks)
+        return tf.concat([frequencies * tf.cos(angles) + itself, -frequencies * tf.sin(angles)], axis=-1)
+
+    def _waves(self, x: tf.Tensor, marks: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Angles `[..., D, K + 1]`, their frequencies, and 1 where the number itself is seen, 0 elsewhere."""
+        marks = tf.cast(self.marks if marks is None else marks, x.dtype)[..., None]
+        on_circle = 2.0 ** np.arange(self.octaves + 1) * np.pi / self.interval
+        on_line = np.append(0.0, on_circle[:-1] / 2)  # the first is no wave
+        frequencies = marks * tf.constant(on_circle, x.dtype) + (1 - marks) * tf.constant(on_line, x.dtype)
+        itself = (1 - marks) * tf.constant(on_line == 0, x.dtype)
+        return x[..., None] * frequencies, frequencies, itself
+
+
 PLAIN = Fourier()
 
 
-def check_features(features: Fourier) -> None:
-    """Raises `InputError` for what a network cannot see by."""
+def check_features(features: Fourier, size: int) -> None:
+    """Raises `InputError` for what a network of so many inputs cannot see by."""
     if not isinstance(features, Fourier):
-        raise InputError(f"features must be a tff.networks.Fourier; got {features!r}.")
+        raise InputError(f"features must be a tff.networks.Fourier; got {in_short(features)}.")
+    if features.marks is not None and len(features.marks) != size:
+        raise InputError(f"features must say of {size} inputs whether they are circular; got {in_short(features)}.")
 
 
 def as_seen(features: Fourier, x: tf.Tensor) -> tf.Tensor:

@@ -97,7 +97,7 @@ class MADE(Recorded, tf.Module):
         check_sizes(event_size=event_size, params=params, context_size=context_size)
         hidden_units = as_hidden_units(hidden_units)
         check_residual(residual, hidden_units)
-        check_features(features)
+        check_features(features, event_size)
         dtype = as_dtype(dtype)
         self.dtype = dtype
         rng = random_generator(seed)
@@ -186,7 +186,8 @@ class MADE(Recorded, tf.Module):
         kernels[-1] = _take(kernels[-1], outputs)
         offsets[-1] = _take(offsets[-1], outputs)
         plan = self._plan(block_for(self.params))
-        x, y = solve(plan, kernels, offsets, self._activation, self._features, elementwise, _take(columns, place))
+        features = self._features.taken(place)
+        x, y = solve(plan, kernels, offsets, self._activation, features, elementwise, _take(columns, place))
         x = tf.transpose(_take(x, back))
         y = tf.transpose(_take(tf.reshape(y, [self.event_size, self.params, -1]), back), [2, 0, 1])
         x = tf.reshape(x, tf.concat([batch, [self.event_size]], 0))

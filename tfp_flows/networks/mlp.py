@@ -76,7 +76,7 @@ class MLP(Recorded, tf.Module):
         check_sizes(input_size=input_size, output_size=output_size, params=params, context_size=context_size)
         hidden_units = as_hidden_units(hidden_units)
         check_residual(residual, hidden_units)
-        check_features(features)
+        check_features(features, input_size)
         dtype = as_dtype(dtype)
         self.dtype = dtype
         rng = random_generator(seed)

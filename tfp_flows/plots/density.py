@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from tfp_flows.datasets import Dataset
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.plots.frames import Limits, aspect_of, colour_bar, label_axes, panels, wider
+from tfp_flows.plots.frames import Limits, aspect_of, colour_bar, label_axes, one_period, panels, wider
 
 __all__ = ["density", "gap_map", "integral", "log_prob_of"]
 
@@ -55,7 +55,8 @@ def integral(flow: Flow, limits: Limits, resolution: int = 500) -> float:
 def density(flow: Flow, *, limits: Limits, resolution: int = 800) -> Figure:
     """The flow's density over the plane, on a log scale, with its integral in the title; of whole numbers, with noise.
 
-    The picture shows `limits`; the integral is taken over a box twice as wide and high, around it.
+    The picture shows `limits`; the integral is taken over a box twice as wide and high, around it. Of a circular column
+    both have one period.
 
     Raises:
       InputError: if the flow is not one of two dimensions.
@@ -65,10 +66,12 @@ def density(flow: Flow, *, limits: Limits, resolution: int = 800) -> Figure:
     >>> tff.plots.density(flow, limits=((-3, 3), (-3, 3)), resolution=50)
     <Figure size ... with 2 Axes>
     """
-    cell, log_prob, _ = _on_grid(flow, wider(limits, 2.0), resolution)
+    limits, box = one_period(flow, limits), one_period(flow, wider(limits, 2.0))
+    cell, log_prob, _ = _on_grid(flow, box, resolution)
     total = float(np.exp(log_prob).sum() * cell)
     quarter = resolution // 4
-    log_prob = log_prob[quarter : resolution - quarter, quarter : resolution - quarter]
+    middle = slice(quarter, resolution - quarter)
+    log_prob = log_prob[tuple(slice(None) if side in flow.circular else middle for side in (0, 1))]
     figure, (axis,) = panels(1, limits=limits, bar=True)
     top = float(np.quantile(log_prob, 0.999))  # a few cells far above the rest would leave it grey
     image = axis.imshow(

@@ -16,8 +16,10 @@ __all__ = [
     "aspect_of",
     "colour_bar",
     "height_of",
+    "in_one_period",
     "label_axes",
     "limits_of",
+    "one_period",
     "panels",
     "quadrant_colours",
     "scatter",
@@ -42,6 +44,19 @@ def limits_of(x: np.ndarray, margin: float = 0.1) -> Limits:
     low, high = x.min(axis=0)[:2], x.max(axis=0)[:2]
     pad = margin * (high - low)
     return tuple((float(a), float(b)) for a, b in zip(low - pad, high + pad, strict=True))
+
+
+def one_period(flow: Flow, limits: Limits) -> Limits:
+    """The frame, with one whole period of a column that is circular."""
+    return tuple(flow.circular.get(i, side) for i, side in enumerate(limits))
+
+
+def in_one_period(flow: Flow, x: np.ndarray) -> np.ndarray:
+    """Rows `[..., D]` with the numbers of circular columns in the period that samples lie in."""
+    x = np.array(x)
+    for i, (low, high) in flow.circular.items():
+        x[..., i] = low + (x[..., i] - low) % (high - low)
+    return x
 
 
 def panels(count: int, *, limits: Limits | None, bar: bool = False) -> tuple[Figure, list[Axes]]:

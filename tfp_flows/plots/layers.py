@@ -6,7 +6,7 @@ import tensorflow_probability as tfp
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from tfp_flows.bijectors import Standardize, Support
+from tfp_flows.bijectors import Circle, Rotate, Standardize, Support
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.plots.frames import (
@@ -23,13 +23,14 @@ from tfp_flows.plots.frames import (
 __all__ = ["forward", "grid_warp", "latent_draws", "layers", "path_of"]
 
 tfb = tfp.bijectors
-UNITS = (tfb.Permute, Standardize, Support)  # layers that rename, stretch or bound the axes: no steps of their own
+# Layers that rename, stretch, bound or turn the axes: no steps of their own
+UNITS = (tfb.Permute, Circle, Rotate, Standardize, Support)
 
 
 def layers(flow: Flow, *, n: int = 4000, limits: Limits | None = None, seed: int = 0) -> Figure:
     """The flow layer by layer, from latent to data: points keep the colour of the quadrant that they started in.
 
-    Every layer has a panel in its own coordinates, but for permutations, standardising and support, which only
+    Every layer has a panel in its own coordinates, but for permutations, standardising, support and circles, which only
     swap, stretch and bound the axes; the last row shows the samples in the data's units, in the frame `limits`.
 
     >>> import tfp_flows as tff
@@ -92,6 +93,9 @@ def grid_warp(
     warped = flow.bijector.forward(tf.constant(latent.reshape(-1, 2))).numpy().reshape(latent.shape)
     inner = (np.abs(latent) <= 2.0).all(axis=-1)
     frame = limits or limits_of(warped[inner])
+    for i, (low, high) in flow.circular.items():  # a line that goes over the seam is not drawn across the whole period
+        jumps = np.abs(np.diff(warped[..., i], axis=1)) > (high - low) / 2
+        warped[:, 1:][jumps] = np.nan
     beside = height_of(frame) >= 0.5
     figure = Figure(figsize=(11, 5.5) if beside else (9, 4.5 + 9 * height_of(frame) + 0.7), layout="constrained")
     ratios = {"width_ratios": [1, 1]} if beside else {"height_ratios": [4.5, 9 * height_of(frame) + 0.3]}
@@ -112,8 +116,8 @@ def path_of(flow: Flow, latent: np.ndarray) -> np.ndarray:
       latent: `[n, D]`.
 
     Returns:
-      `[S, n, 2]`: the latent points first, the data last. Permutations, standardising and support, which only rename,
-      stretch and bound the axes, are taken out of the way: they are no steps of their own.
+      `[S, n, 2]`: the latent points first, the data last. Permutations, standardising, support and circles, which only
+      rename, stretch, bound and turn the axes, are taken out of the way: they are no steps of their own.
     """
     stages, points = [latent], latent
     for layer in reversed(flow.layers):

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from tfp_flows.checks import plural
 from tfp_flows.flow import Flow
-from tfp_flows.plots.frames import DATA, MODEL, Limits, label_axes, limits_of, panels, scatter
+from tfp_flows.plots.frames import DATA, MODEL, Limits, in_one_period, label_axes, limits_of, panels, scatter
 
 __all__ = ["samples"]
 
@@ -17,7 +17,7 @@ def samples(
 
     Args:
       flow: the flow; if it knows the names of its columns, the axes are labelled with them.
-      x: rows `[N, D]`; of the order of 10,000 look best.
+      x: rows `[N, D]`; of the order of 10,000 look best. Those of circular columns are shown in one period.
       context: that of each row, `[N, C]`: a sample is drawn for each.
       limits: the frame of both panels; by default that of the data.
       seed: of the samples.
@@ -28,6 +28,7 @@ def samples(
     <Figure size ... with 2 Axes>
     """
     shape = len(x) if context is None else ()
+    x = in_one_period(flow, x)
     drawn = flow.sample(shape, seed=seed, context=context).numpy()
     if flow.event_size == 1:
         figure, axes = panels(2, limits=None)

@@ -235,6 +235,9 @@ def _contexts(teacher: tfp.distributions.Distribution, student: Flow, context: A
     if isinstance(teacher, Flow) and support is not None and not _is_inside(student.support, support):
         ends = {i: pair for i, pair in enumerate(zip(*(end.tolist() for end in support), strict=True))}
         raise InputError(f"the student must be built with the support that the teacher has: support={ends}.")
+    circular = getattr(teacher, "circular", {})
+    if isinstance(teacher, Flow) and any(student.circular.get(i) != pair for i, pair in circular.items()):
+        raise InputError(f"the student must be built with the columns that the teacher has on circles: {circular=}.")
     if teacher.dtype != student.dtype:
         raise InputError(f"teacher and student must have one dtype; got {teacher.dtype.name} and {student.dtype.name}.")
     wanted = getattr(teacher, "context_size", 0)

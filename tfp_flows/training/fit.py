@@ -184,6 +184,8 @@ def fit(
         if flow.support or flow.dequantize:
             ends = flow.support and [end.tolist() for end in flow.support]
             settings |= {"support": str(ends), "dequantize": list(flow.dequantize)}
+        if flow.circular:
+            settings |= {"circular": str(flow.circular)}
         rows = {
             "rows": source.identity,
             "seed": seed,

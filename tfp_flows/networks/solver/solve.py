@@ -68,17 +68,29 @@ def _run(
     kernels: Sequence[tf.Tensor],
     offsets: Sequence[tf.Tensor],
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    def element(y: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-        """What the network sees of a dimension, `[width, B]`."""
-        x = elementwise.forward(tf.transpose(y), u)[0]  # of [B, params] and [1, B]
-        return x if plan.widths[0] == 1 else tf.transpose(features(x[0]))
+    marks = _marks(features, u)
+
+    def element(y: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
+        """What the network sees of a dimension, `[width, B]`; it is given u and, if there are some, its marks."""
+        x = elementwise.forward(tf.transpose(y), given[:1])[0]  # of [B, params] and [1, B]
+        return x if plan.widths[0] == 1 else tf.transpose(features(x[0], None if marks is None else given[1]))
 
     def unit(z: tf.Tensor, _: None, below: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         z = z if below is None else z + below
         return activation(z), z
 
-    seen, _, y = sweep(plan, kernels, offsets, unit, [], element, given=u)
-    return seen[:: plan.widths[0]], y
+    if marks is None:
+        seen, _, y = sweep(plan, kernels, offsets, unit, [], element, given=u)
+        return seen[:: plan.widths[0]], y
+    given = tf.reshape(tf.stack([u, marks + tf.zeros_like(u)], axis=1), [2 * plan.event_size, -1])
+    _, _, y = sweep(plan, kernels, offsets, unit, [], element, given=given)
+    raw = tf.transpose(tf.reshape(y, [plan.event_size, plan.widths[1], -1]), [0, 2, 1])
+    return elementwise.forward(raw, u)[0], y  # the numbers themselves are not among the features
+
+
+def _marks(features: Fourier, u: tf.Tensor) -> tf.Tensor | None:
+    """The marks of the dimensions that features have, `[D, 1]`, beside u `[D, B]`."""
+    return None if features.marks is None else tf.constant(features.marks[:, None], u.dtype)
 
 
 @functools.lru_cache(maxsize=32)
@@ -120,8 +132,9 @@ def _gradient(
         values, _ = elementwise.forward(raw, u)
     du, slopes_y = tape.gradient(values, [u, raw], unconnected_gradients="zero")
     slopes_y = tf.transpose(slopes_y, [0, 2, 1])
-    seen = x if width == 1 else tf.reshape(tf.transpose(features(x), [0, 2, 1]), [size * width, -1])
-    slopes_seen = [] if width == 1 else [tf.transpose(features.slopes(x), [0, 2, 1])]
+    marks = _marks(features, u)
+    seen = x if width == 1 else tf.reshape(tf.transpose(features(x, marks), [0, 2, 1]), [size * width, -1])
+    slopes_seen = [] if width == 1 else [tf.transpose(features.slopes(x, marks), [0, 2, 1])]
     hidden, slopes = _hidden_and_slopes(plan, kernels, offsets, activation, seen)
     # What the sweep is given of each dimension: [1 + 2 params, and width if it is not 1, B], reversed
     given = tf.concat([dx[:, None], slopes_y, by_dimension(dy), *slopes_seen], axis=1)[::-1]
