@@ -197,7 +197,7 @@ def test_rows_of_another_width_are_refused(size, wrong, jit_compile):
     layer = tff.bijectors.Autoregressive(tff.networks.MADE(size, 2, seed=0), Affine())
     for direction in (layer.forward, layer.inverse):
         call = tf.function(direction, jit_compile=jit_compile, autograph=False)
-        with pytest.raises(tff.InputError, match=f"x must have {size} columns"):
+        with pytest.raises(tff.InputError, match=f"x must have {size} columns?,"):
             call(tf.ones([4, wrong]))
 
 
