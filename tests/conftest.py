@@ -60,7 +60,9 @@ def make_small(name: str, event_size: int, **options) -> "tff.Flow":
 def scramble(flow: "tff.Flow", scale: float = 0.3, seed: int = 0) -> "tff.Flow":
     """Moves every variable away from its start, as training would; the statistics stay positive."""
     scramble_variables(flow.variables, scale, seed)
-    for layer in (layer for layer in flow.layers if getattr(layer, "keep", ())):  # circular columns stay as they are
+    for layer in (
+        layer for layer in getattr(flow, "layers", ()) if getattr(layer, "keep", ())
+    ):  # circular columns stay as they are
         kept = np.isin(np.arange(flow.event_size), layer.keep)
         layer.loc.assign(np.where(kept, 0.0, layer.loc))
         layer.scale.assign(np.where(kept, 1.0, layer.scale))

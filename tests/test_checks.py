@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tfp_flows as tff
-from tfp_flows.checks import in_short, plural
+from tfp_flows.words import in_short, plural
 
 
 class Mute:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short
 
 __all__ = [
     "MOST",
@@ -27,13 +28,10 @@ __all__ = [
     "check_training",
     "check_verbose",
     "given",
-    "in_short",
     "plain_options",
-    "plural",
 ]
 
 MOST = 2**31 - 1  # TensorFlow's sizes are of 32 bits
-MOST_LETTERS = 100  # of a value in a sentence
 MAY_BE_ZERO = ("context_size", "input_size", "num_masked", "octaves")  # of one dimension, nothing else is there
 
 
@@ -199,20 +197,3 @@ def check_training(
 def given(**options: Any) -> dict[str, Any]:
     """The options that are not None: those that are checked."""
     return {name: value for name, value in options.items() if value is not None}
-
-
-def in_short(value: Any) -> str:
-    """`repr(value)`, or what fits into a sentence of it: its first line, and so many letters of that."""
-    try:
-        lines = repr(value).strip().splitlines() or [""]
-    except Exception:  # an object of the user's may have no words for itself
-        lines = [f"a {type(value).__name__}"]
-    first = lines[0].rstrip(" ,")
-    if len(first) > MOST_LETTERS:
-        return f"{first[: MOST_LETTERS - 12]} … {first[-9:]}" if len(lines) == 1 else f"{first[: MOST_LETTERS - 2]} …"
-    return first if len(lines) == 1 else f"{first} …"
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 row`, `2 rows`; the noun's last word is the one that is counted."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

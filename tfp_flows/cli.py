@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from tfp_flows.checks import check_choice, in_short, plural
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
+from tfp_flows.words import in_short, plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -450,6 +450,8 @@ def _chain_options(**options: Any) -> dict[str, Any]:
     """The options of a chain that are given, as its function takes them."""
     options = {name: value for name, value in options.items() if value is not None}
     if "base" in options:
+        from tfp_flows.checks import check_choice
+
         check_choice("base", options["base"], BASES)
     for name in ("hidden_units", "octaves"):
         if name in options:

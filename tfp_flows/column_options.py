@@ -4,8 +4,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tfp_flows.checks import check_flags, in_short
+from tfp_flows.checks import check_flags
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short
 
 if TYPE_CHECKING:
     from tfp_flows.datasets import Table

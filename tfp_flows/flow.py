@@ -14,7 +14,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bases import Gaussian, as_base
 from tfp_flows.bijectors import ActNorm, BatchNorm, Circle, Standardize, Support
 from tfp_flows.bijectors.rows import MOST, as_rows, check_batches
-from tfp_flows.checks import as_dtype, check_columns, check_shape, check_sizes, in_short, plural
+from tfp_flows.checks import as_dtype, check_columns, check_shape, check_sizes
 from tfp_flows.cumulative import Cumulative
 from tfp_flows.datasets.table import check_order, has_names, is_series, matched, row_of
 from tfp_flows.errors import InputError
@@ -27,6 +27,7 @@ from tfp_flows.seeds import stateless
 from tfp_flows.state import save_state
 from tfp_flows.unseen import warn_if_unseen
 from tfp_flows.whole import log_prob_of_whole, mean_noise, rounded_down, with_noise
+from tfp_flows.words import in_short, plural
 
 __all__ = ["Flow"]
 

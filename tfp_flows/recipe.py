@@ -19,8 +19,8 @@ import tensorflow_probability as tfp
 
 from tfp_flows import elementwise
 from tfp_flows.arrays import assign_arrays, whole_arrays
-from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short
 
 __all__ = ["Recorded", "at_most", "described", "differences", "make_again", "recipe_of", "spend", "unwritten"]
 

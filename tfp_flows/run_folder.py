@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from tfp_flows.atomic import atomic_path
-from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short
 
 __all__ = ["COMMIT", "RunFolder", "read_history", "write_history"]
 

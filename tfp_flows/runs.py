@@ -12,20 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfp_flows.checks import (
-    check_flags,
-    check_names,
-    check_text,
-    check_training,
-    given,
-    in_short,
-    plain_options,
-    plural,
-)
+from tfp_flows.checks import check_flags, check_names, check_text, check_training, given, plain_options
 from tfp_flows.column_options import chain_options, column_settings, positions
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.json_files import as_json, read_json, write_json
 from tfp_flows.run_folder import RunFolder, read_history, write_history
+from tfp_flows.words import in_short, plural
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short
 
 __all__ = ["stateless"]
 

@@ -9,8 +9,8 @@ import tensorflow_probability as tfp
 from tfp_flows.bases.gaussian import Gaussian
 from tfp_flows.bases.mixture import Mixture
 from tfp_flows.bases.student_t import StudentT
-from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short
 
 __all__ = ["as_base"]
 

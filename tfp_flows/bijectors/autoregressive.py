@@ -6,10 +6,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.conditioned import Conditioned, check_pair
-from tfp_flows.checks import in_short
 from tfp_flows.elementwise import Elementwise
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import Recorded
+from tfp_flows.words import in_short
 
 __all__ = ["Autoregressive", "Ordered"]
 

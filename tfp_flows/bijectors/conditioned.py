@@ -6,10 +6,10 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows.bijectors.rows import as_rows
-from tfp_flows.checks import in_short
 from tfp_flows.elementwise import Elementwise
 from tfp_flows.elementwise.affine import scaled_and_shifted, unscaled_and_unshifted
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short
 
 __all__ = ["Conditioned", "check_pair"]
 

@@ -7,10 +7,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.conditioned import Conditioned, check_pair
-from tfp_flows.checks import check_sizes, plural
+from tfp_flows.checks import check_sizes
 from tfp_flows.elementwise import Elementwise
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import Recorded
+from tfp_flows.words import plural
 
 __all__ = ["Coupling", "Halves"]
 

@@ -9,9 +9,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.rows import as_rows
-from tfp_flows.checks import as_dtype, plural
+from tfp_flows.checks import as_dtype
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import Recorded, spend
+from tfp_flows.words import plural
 
 __all__ = ["Support", "as_ends", "check_interval"]
 

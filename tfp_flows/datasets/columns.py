@@ -25,10 +25,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfp_flows.checks import plural
 from tfp_flows.datasets.dependent import dependences, standardised
 from tfp_flows.datasets.refusals import column_label, some_of
 from tfp_flows.errors import InputError
+from tfp_flows.words import plural
 
 __all__ = ["Finding", "check_trainable", "column_warnings", "judge_columns"]
 

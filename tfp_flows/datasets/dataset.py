@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfp_flows.checks import in_short
 from tfp_flows.datasets.table import as_rows
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short
 
 __all__ = ["Dataset", "Split"]
 

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from tfp_flows.atomic import atomic_path
-from tfp_flows.checks import in_short, plural
 from tfp_flows.datasets.arrow import read_arrow, write_arrow
 from tfp_flows.datasets.memory import check_memory
 from tfp_flows.datasets.refusals import of_others, some_of
 from tfp_flows.datasets.table import Table, as_rows, as_table, matched, table_of
 from tfp_flows.datasets.text import chosen_columns, is_header, like_a_number, read_text
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short, plural
 
 __all__ = ["read_rows", "read_table", "write_rows"]
 

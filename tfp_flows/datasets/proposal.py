@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from tfp_flows.checks import in_short, plural
 from tfp_flows.datasets.columns import judge_columns
 from tfp_flows.datasets.refusals import column_label
 from tfp_flows.datasets.table import as_table
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short, plural
 
 __all__ = ["Proposal", "propose"]
 

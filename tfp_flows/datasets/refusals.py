@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NoReturn
 
-from tfp_flows.checks import plural
 from tfp_flows.errors import InputError
+from tfp_flows.words import plural
 
 __all__ = [
     "column_label",

@@ -1,9 +1,9 @@
 """The point cloud of the tutorial: the word SIGGRAPH as 98 triangles."""
 
-from tfp_flows.checks import in_short
 from tfp_flows.datasets.blender import blender_folder, load_points
 from tfp_flows.datasets.mesh import Mesh
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short
 
 __all__ = ["siggraph"]
 

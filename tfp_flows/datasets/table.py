@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tfp_flows.checks import in_short, plural
 from tfp_flows.datasets.columns import check_trainable
 from tfp_flows.datasets.refusals import (
     column_label,
@@ -20,6 +19,7 @@ from tfp_flows.datasets.refusals import (
     some_of,
 )
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short, plural
 
 __all__ = ["Table", "as_rows", "as_table", "check_order", "has_names", "is_series", "matched", "row_of", "table_of"]
 

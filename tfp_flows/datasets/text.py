@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfp_flows.checks import in_short
 from tfp_flows.datasets.refusals import refuse_cell, refuse_inexact, refuse_missing, refuse_width, some_of
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short
 
 __all__ = ["chosen_columns", "is_header", "like_a_number", "number", "read_text"]
 

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import ActNorm, BatchNorm, RecomputingChain, ReversibleChain, Standardize, Support
-from tfp_flows.checks import check_columns, check_flags, check_sizes, in_short, plain_options, plural
+from tfp_flows.checks import check_columns, check_flags, check_sizes, plain_options
 from tfp_flows.elementwise.spline import MOST_BINS
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
@@ -20,6 +20,7 @@ from tfp_flows.flows.mixing import Mixing, mixing_of
 from tfp_flows.networks.context import ContextNetwork
 from tfp_flows.networks.dense import random_generator
 from tfp_flows.recipe import spend
+from tfp_flows.words import in_short, plural
 
 __all__ = ["Ends", "LayerMaker", "Periods", "check_bins", "check_no_context", "prebuilt", "tails_of"]
 

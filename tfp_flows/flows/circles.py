@@ -9,10 +9,10 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bases import Torus
 from tfp_flows.bijectors import Circle, Rotate
-from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
 from tfp_flows.flows.ends import column_number
 from tfp_flows.networks import CircularFourier, Fourier
+from tfp_flows.words import in_short
 
 __all__ = ["Circles", "Periods", "check_period", "circles_of", "tails_of"]
 
@@ -118,11 +118,13 @@ def check_period(key: Any, period: Any, is_whole: bool) -> tuple[float, float]:
 
 def tails_of(tails: str | None, circular: Periods | None) -> str:
     """The slopes at the ends of splines: on a circle one for both ends, which are one point."""
-    if circular and tails not in (None, "equal"):
+    if isinstance(circular, (Mapping, type(None))) and not circular:
+        return "identity" if tails is None else tails
+    if not isinstance(tails, (str, type(None))) or tails not in (None, "equal"):
         raise InputError(
             f"tails must be 'equal' with circular columns, whose ends are one point; got {in_short(tails)}."
         )
-    return tails or ("equal" if circular else "identity")
+    return "equal"
 
 
 def _check_beside(options: Mapping[str, Any], ends: Mapping[int, Any]) -> None:

@@ -5,8 +5,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short
 
 __all__ = ["Ends", "check_ends", "column_number", "ends_of", "written"]
 

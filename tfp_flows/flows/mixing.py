@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Affine, Permute
-from tfp_flows.checks import check_choice, in_short, plural
+from tfp_flows.checks import check_choice
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short, plural
 
 __all__ = ["Mixing", "mixing_of"]
 

@@ -4,7 +4,6 @@ import inspect
 from os import PathLike
 from typing import Any
 
-from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.flows.iaf import iaf
@@ -17,6 +16,7 @@ from tfp_flows.flows.nsf_coupling import nsf_coupling
 from tfp_flows.flows.planar import planar
 from tfp_flows.flows.real_nvp import real_nvp
 from tfp_flows.state import make_from, put_into, read_state, restored
+from tfp_flows.words import in_short
 
 __all__ = ["load", "make", "names"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_flows.checks import in_short, plural
 from tfp_flows.errors import InputError
 from tfp_flows.networks.mlp import MLP
+from tfp_flows.words import in_short, plural
 
 __all__ = ["ContextNetwork"]
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_choice, check_flags, check_seed, plural
+from tfp_flows.checks import check_choice, check_flags, check_seed
 from tfp_flows.errors import InputError
+from tfp_flows.words import plural
 
 __all__ = [
     "Dense",

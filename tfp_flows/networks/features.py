@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_positive, check_sizes, in_short
+from tfp_flows.checks import check_positive, check_sizes
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import written_plainly
+from tfp_flows.words import in_short
 
 __all__ = ["PLAIN", "CircularFourier", "Fourier", "as_seen", "check_features"]
 

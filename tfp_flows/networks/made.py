@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import as_dtype, as_hidden_units, check_sizes, in_short
+from tfp_flows.checks import as_dtype, as_hidden_units, check_sizes
 from tfp_flows.elementwise import Elementwise
 from tfp_flows.errors import InputError
 from tfp_flows.networks.dense import (
@@ -20,6 +20,7 @@ from tfp_flows.networks.dense import (
 from tfp_flows.networks.features import PLAIN, Fourier, as_seen, check_features
 from tfp_flows.networks.solver import BLOCK, Plan, block_for, solve
 from tfp_flows.recipe import Recorded, spend
+from tfp_flows.words import in_short
 
 __all__ = ["MADE"]
 

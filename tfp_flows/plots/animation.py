@@ -8,11 +8,11 @@ from matplotlib import animation
 from matplotlib.figure import Figure
 
 from tfp_flows.atomic import atomic_path
-from tfp_flows.checks import in_short
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.plots.frames import Limits, aspect_of, height_of, limits_of, quadrant_colours, scatter
 from tfp_flows.plots.layers import latent_draws, path_of
+from tfp_flows.words import in_short
 
 __all__ = ["animate_flow"]
 

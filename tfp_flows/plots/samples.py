@@ -3,9 +3,9 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from tfp_flows.checks import plural
 from tfp_flows.flow import Flow
 from tfp_flows.plots.frames import DATA, MODEL, Limits, in_one_period, label_axes, limits_of, panels, scatter
+from tfp_flows.words import plural
 
 __all__ = ["samples"]
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import check_number, check_sizes, plural
+from tfp_flows.checks import check_number, check_sizes
 from tfp_flows.datasets import matched
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
@@ -18,6 +18,7 @@ from tfp_flows.training.loop import adam, run, uses_xla
 from tfp_flows.training.model import TrainedFlow
 from tfp_flows.training.options import check_options
 from tfp_flows.training.rows import Rows, identity_of, steps_at_once, untuned
+from tfp_flows.words import plural
 
 __all__ = ["distill"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
-from tfp_flows.checks import check_flags, check_number, check_part, given, plural
+from tfp_flows.checks import check_flags, check_number, check_part, given
 from tfp_flows.datasets import column_warnings
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.flow import Flow
@@ -23,6 +23,7 @@ from tfp_flows.training.options import check_options
 from tfp_flows.training.rows import Rows, Source, as_source, as_validation, batches_of, identity_of, steps_at_once
 from tfp_flows.training.standard import far_column
 from tfp_flows.whole import with_noise
+from tfp_flows.words import plural
 
 __all__ = ["fit"]
 

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_names, plural
+from tfp_flows.checks import check_names
 from tfp_flows.datasets import Dataset, as_rows, as_table, matched
 from tfp_flows.datasets.table import check_order
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.training.inside import check_inside
 from tfp_flows.whole import with_noise
+from tfp_flows.words import plural
 
 __all__ = ["Rows", "Source", "as_source", "as_validation", "batches_of", "identity_of", "steps_at_once", "untuned"]
 
