@@ -37,14 +37,16 @@ COUPLING = ("real_nvp", "nice", "nsf_coupling")
 SIZES = {"naf": (1, 3), "nsf_coupling": (1, 2, 3, 8), "nice": (2, 8)}  # others: one, two and more than a block
 CASES = [(name, d) for name in SMALL for d in SIZES.get(name, (1, 2, 8))]
 # Every law runs for every case; of chains that are much alike, and of sizes, most are left to the full run.
-QUICK = [(name, 2) for name in SMALL if name not in ("nice", "mlp")] + [("maf", 8), ("nsf_coupling", 8)]
+QUICK = [("maf", 2), ("planar", 2), ("nsf", 2), ("nsf_coupling", 2), ("maf", 8)]
 CASES += [(name, 3) for name in VARIANTS]
 TABLE = [pytest.param(name, d, marks=[] if (name, d) in QUICK else [pytest.mark.slow]) for name, d in CASES]
 
 
-def mostly_slow(cases: list, fast: int = 2) -> list:
-    """The first few cases for every run, the rest for the full one."""
-    return [case if i < fast else pytest.param(case, marks=pytest.mark.slow) for i, case in enumerate(cases)]
+def mostly_slow(cases: list, fast: int = 2, *, several: bool = False) -> list:
+    """The first few cases for every run, the rest for the full one; of one argument each, or of several."""
+    cases = list(cases)
+    rest = [pytest.param(*(case if several else [case]), marks=pytest.mark.slow) for case in cases[fast:]]
+    return [*cases[:fast], *rest]
 
 
 CHAINS = mostly_slow(["maf", "nsf_coupling", "planar", *sorted({*SMALL} - {"maf", "nsf_coupling", "planar"})], 3)

@@ -32,7 +32,7 @@ def all_of(bijector, event_ndims=1, **kwargs):
     return function
 
 
-@pytest.mark.parametrize("case", mostly_slow(CASES, len(CASES) // 2))
+@pytest.mark.parametrize("case", mostly_slow(CASES, len(CASES) // 4))
 def test_layers_take_ten_dimensions(case, rng):
     four = rng.normal(size=(2, 3, 4, SIZE))
     given = keywords(case, tf.constant(rng.normal(size=(4, CONTEXT))))
@@ -54,10 +54,12 @@ def test_layers_take_ten_dimensions(case, rng):
         )
 
 
-COMPILED = ("nsf_coupling", "maf")  # once for each kind of layer
+# Compiled once for each kind of layer
+TEN = [("planar", "eager"), *((n, m) for n in ("nsf_coupling", "maf") for m in MODES)]
+TEN = mostly_slow([*TEN, *((n, "eager") for n in SMALL)], 4, several=True)
 
 
-@pytest.mark.parametrize(("name", "mode"), [(n, m) for n in SMALL for m in MODES if m == "eager" or n in COMPILED])
+@pytest.mark.parametrize(("name", "mode"), TEN)
 def test_chains_take_ten_dimensions(name, mode, rng):
     flow, x = scrambled(name, 3), rng.normal(size=(*DEEP, 3))
     found = MODES[mode](flow.log_prob)(tf.constant(x))
@@ -69,7 +71,7 @@ def test_chains_take_ten_dimensions(name, mode, rng):
         np.testing.assert_allclose(flow.log_prob(drawn), log_prob, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", [name for name in SMALL if "hidden_units" in SMALL[name]])
+@pytest.mark.parametrize("name", mostly_slow([name for name in SMALL if "hidden_units" in SMALL[name]]))
 def test_chains_with_a_context_take_ten_dimensions(name, rng):
     flow = scramble(make_small(name, 3, context_size=2, dtype="float64"))
     context = rng.normal(size=(3, 1, 1, 1, 2, 2))
@@ -89,7 +91,7 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("options", mostly_slow(list(OPTIONS.values())))
 @pytest.mark.parametrize("event_size", [1, 2])
 def test_columns_and_bases_take_ten_dimensions(event_size, options):
     options = {"num_layers": 1, "hidden_units": (4,), "dtype": "float64", "seed": 0} | options

@@ -110,7 +110,7 @@ def assert_same_end(flow, history, train):
         pytest.param(rows_in_memory, "validation", by_signal(signal.SIGINT), marks=pytest.mark.slow),
         pytest.param(fresh_draws, "execution", by_error, marks=pytest.mark.slow),
         pytest.param(fresh_draws, "epoch", by_signal(signal.SIGTERM), marks=pytest.mark.slow),
-        (stream, "execution", by_signal(signal.SIGINT)),
+        pytest.param(stream, "execution", by_signal(signal.SIGINT), marks=pytest.mark.slow),
         pytest.param(stream, "epoch", by_error, marks=pytest.mark.slow),
         pytest.param(own_optimizer, "execution", by_signal(signal.SIGTERM), marks=pytest.mark.slow),
         pytest.param(own_optimizer, "epoch", by_error, marks=pytest.mark.slow),

@@ -225,7 +225,8 @@ def test_features_are_periodic_and_have_their_slopes(rng):
     np.testing.assert_allclose(seen[0, 1].numpy()[[0, 1, 3]], plain, atol=1e-12)
 
 
-@pytest.mark.parametrize("mixing", mostly_slow([[[2, 0, 1], None, [1, 0, 2]], "random", "none"], 1))
+@pytest.mark.slow
+@pytest.mark.parametrize("mixing", [[[2, 0, 1], None, [1, 0, 2]], "none"])
 def test_whatever_the_order_of_the_columns(mixing):
     for name in ("nsf", "nsf_coupling"):
         flow = build(name, 3, ANGLES, num_layers=3, mixing=mixing, octaves=1)

@@ -308,6 +308,7 @@ def test_sentences_speak_of_options(message, expected):
     assert len(found) <= cli.MOST_WORDS
 
 
+@pytest.mark.slow
 def test_options_of_a_chain_are_kept_by_the_run(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     words = ["train", "--flow", "nsf", "--data", "two_moons", *FAST, "--hidden-units", "4", "--base", "student_t"]

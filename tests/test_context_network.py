@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import make_small, scramble
+from conftest import make_small, mostly_slow, scramble
 
 import tfp_flows as tff
 
@@ -59,7 +59,7 @@ NETWORKS = {
     "function": lambda: squares,
 }
 SIZES = {"mlp": (5, 69), "dense": (4, 12), "model": (3, 51), "layer": (7, 15), "module": (2, 4), "function": (4, 0)}
-networks = pytest.mark.parametrize("kind", NETWORKS)
+networks = pytest.mark.parametrize("kind", mostly_slow(list(NETWORKS), 2))
 
 
 def build(kind, name="maf", **options):

@@ -26,7 +26,7 @@ def decreasing():
 def flows():
     yield from (pytest.param(lambda name=name: scrambled(name, 1), id=name) for name in NAMES)
     yield pytest.param(decreasing, id="decreasing")
-    for base in ("student_t", "mixture"):
+    for base in ("student_t", "mixture"):  # naf alone is slow
         yield pytest.param(lambda b=base: scramble(make_small("naf", 1, dtype="float64", base=b)), id=base)
     yield pytest.param(lambda: make_small("maf", 1, dtype="float64", base=scrambled("nsf", 1)), id="flow")
     for name, option in (("mlp", "reversible"), ("planar", "recompute")):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import scramble_variables
+from conftest import mostly_slow, scramble_variables
 
 import tfp_flows as tff
 from tfp_flows.elementwise import Affine, MixtureOfLogistics, Shift, Spline
@@ -53,7 +53,7 @@ def test_leading_dimensions_broadcast(elementwise):
             np.testing.assert_allclose((found + tf.zeros_like(many))[0], one, atol=1e-12)
 
 
-@every_map
+@pytest.mark.parametrize("elementwise", mostly_slow(MAPS, 2), ids=str)
 def test_second_derivatives(elementwise):
     """Of both directions, in the value and in the parameters, against differences of the gradient."""
     raw, u = parameters(elementwise, shape=(6,), scale=1.0)
@@ -118,9 +118,7 @@ def test_equal_maps_are_equal_and_others_are_not():
     assert len({*MAPS, *MAPS}) == len(MAPS)
 
 
-@pytest.mark.parametrize(
-    ("event_size", "context_size"), [(1, 2), (3, 0), (3, 2), pytest.param(BLOCK + 3, 2, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("event_size", "context_size"), mostly_slow([(3, 2), (1, 0), (BLOCK + 3, 2)], 1, several=True))
 @every_map
 def test_a_map_is_solved_as_by_the_loop(elementwise, event_size, context_size, rng):
     """TFP's loop of D passes evaluates the same network and the same map: values, log-dets and gradients agree."""

@@ -7,7 +7,7 @@ import pandas
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import CHAINS, SMALL, make_small, scramble, scrambled
+from conftest import CHAINS, SMALL, make_small, mostly_slow, scramble, scrambled
 
 import tfp_flows as tff
 
@@ -365,8 +365,7 @@ def test_a_sample_shape_is_whatever_tfp_takes(shape):
     assert list(make_small("maf", 2).sample(shape, seed=0).shape) == wanted
 
 
-@pytest.mark.parametrize("context", [False, True])
-@pytest.mark.parametrize("name", ["maf", "nsf_coupling"])
+@pytest.mark.parametrize(("name", "context"), mostly_slow([("maf", True), ("nsf_coupling", False)], 1, several=True))
 def test_shapes_that_a_graph_does_not_know_are_found_when_it_runs(name, context, rng):
     flow = scramble(make_small(name, 3, context_size=2 * context))
     x, c = rng.normal(size=[4, 2, 3]).astype("float32"), rng.normal(size=[2, 2]).astype("float32")

@@ -213,7 +213,9 @@ FAR = 50.0 + ROWS
 
 @pytest.mark.parametrize(
     "given",
-    [(FAR,), (tf.constant(FAR),), (pandas.DataFrame(FAR),), (tf.data.Dataset.from_tensor_slices(FAR).batch(50),)],
+    mostly_slow(
+        [(FAR,), (tf.data.Dataset.from_tensor_slices(FAR).batch(50),), (tf.constant(FAR),), (pandas.DataFrame(FAR),)], 2
+    ),
 )
 def test_rows_that_nobody_standardised_are_warned_of_once(given, recwarn):
     model = build()

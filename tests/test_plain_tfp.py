@@ -21,7 +21,7 @@ ALONE = [case for case in CASES if not case.endswith("context")]
 
 
 @pytest.mark.parametrize("wrap", WRAPS)
-@pytest.mark.parametrize("case", mostly_slow(ALONE, len(ALONE) // 2))
+@pytest.mark.parametrize("case", mostly_slow(ALONE, len(ALONE) // 4))
 def test_transformed_distribution(case, wrap):
     bijector = WRAPS[wrap](layer(case))
     density = tfd.TransformedDistribution(tfd.MultivariateNormalDiag(tf.zeros(SIZE, tf.float64)), bijector)

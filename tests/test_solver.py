@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from conftest import mostly_slow
 
 import tfp_flows as tff
 from tfp_flows.networks import dense
@@ -136,7 +137,15 @@ def test_same_gradients_as_the_loop(event_size, options):
 
 @pytest.mark.parametrize(
     ("event_size", "options"),
-    [(41, {}), (48, {"hidden_units": (96,), "context_size": 2}), (41, WAVES | RESIDUAL | {"hidden_units": (48, 48)})],
+    mostly_slow(
+        [
+            (41, WAVES | RESIDUAL | {"hidden_units": (48, 48)}),
+            (41, {}),
+            (48, {"hidden_units": (96,), "context_size": 2}),
+        ],
+        1,
+        several=True,
+    ),
 )
 def test_the_same_in_stretches_of_several_blocks(event_size, options, monkeypatch):
     monkeypatch.setattr(plans, "STRETCHES", 1)

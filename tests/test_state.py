@@ -71,6 +71,7 @@ def through_a_checkpoint(flow: tff.Flow, folder: Path) -> tff.Flow:
     return other
 
 
+SLOW_BUT_MAF = {name: () if name == "maf" else pytest.mark.slow for name in SMALL}
 WAYS = {
     "folder": through_a_folder,
     "checkpoint": through_a_checkpoint,
@@ -81,7 +82,9 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", mostly_slow(list(WAYS), 3))
-@pytest.mark.parametrize("make", [*(pytest.param(lambda n=n: build(n), id=n) for n in SMALL), own_chain])
+@pytest.mark.parametrize(
+    "make", [own_chain, *(pytest.param(lambda n=n: build(n), id=n, marks=SLOW_BUT_MAF[n]) for n in SMALL)]
+)
 def test_gives_the_flow_back_to_the_last_bit(make, way, tmp_path):
     flow = make()
     again = WAYS[way](flow, tmp_path)
