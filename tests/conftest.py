@@ -34,8 +34,10 @@ VARIANTS = {  # chains with options that change their layers: the word before th
     "nsf circular": SMALL["nsf"] | {"circular": {0: (-60.0, 60.0)}, "interval": 6.0, "octaves": 1},
 }
 COUPLING = ("real_nvp", "nice", "nsf_coupling")
-SIZES = {"naf": (1, 3), "nsf_coupling": (1, 2, 3, 8), "nice": (2, 8)}  # others: one, two and more than a block
-CASES = [(name, d) for name in SMALL for d in SIZES.get(name, (1, 2, 8))]
+SIZES = {"naf": (1, 3), "nice": (2, 3)} | dict.fromkeys(
+    ("maf", "nsf", "nsf_coupling"), (1, 2, 8)
+)  # 8: more than a block
+CASES = [(name, d) for name in SMALL for d in SIZES.get(name, (1, 2))]
 # Every law runs for every case; of chains that are much alike, and of sizes, most are left to the full run.
 QUICK = [("maf", 2), ("planar", 2), ("nsf", 2), ("nsf_coupling", 2), ("maf", 8)]
 CASES += [(name, 3) for name in VARIANTS]

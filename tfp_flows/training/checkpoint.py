@@ -69,6 +69,9 @@ class Checkpoints(Callback):
       steps: of an epoch, in Keras' count.
       at_once: steps of one call of Keras' training function.
       inside: whether the batches can be found again from within an epoch; else only ends of epochs are kept.
+
+    Attributes:
+      at_start: the validation loss before the first epoch, and the weights then; None where nobody looked.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class Checkpoints(Callback):
         self._steps, self._at_once, self._inside = steps, at_once, inside
         self.epoch, self.done, self.ended = 0, 0, False
         self._whole, self._kept, self._metrics = True, None, None
+        self.at_start: tuple[float, list[np.ndarray]] | None = None
         self._last = time.monotonic()
 
     @property
@@ -175,7 +179,7 @@ class Checkpoints(Callback):
     def _size(self) -> int:
         """Bytes of a checkpoint, about."""
         groups = self._groups()
-        kept = [*groups["weights"], *groups["weights"], *groups["optimizer"]]
+        kept = [*groups["weights"], *groups["weights"], *groups["weights"], *groups["optimizer"]]
         return 2**16 + sum(int(np.prod(v.shape)) * np.dtype(_dtype(v)).itemsize for v in kept)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -184,6 +188,8 @@ class Checkpoints(Callback):
             groups = {"weights": groups["weights"]}
         elif self._best.best_epoch is not None:
             groups["best"] = self._best.values
+        if self.at_start is not None and not self.ended:
+            groups["start"] = self.at_start[1]
         facts = {
             "format": FORMAT,
             "settings": self._plan.settings,
@@ -193,6 +199,7 @@ class Checkpoints(Callback):
             "stopping": bool(getattr(self._trained, "stop_training", False)),
             "best": self._best.best,
             "best_epoch": self._best.best_epoch,
+            "at_start": None if self.at_start is None else self.at_start[0],
             "history": self._history.history,
         }
         return facts, {f"{name}{i}": value for name, values in groups.items() for i, value in enumerate(values)}
@@ -203,6 +210,9 @@ class Checkpoints(Callback):
             groups = {"weights": groups["weights"]}
         elif facts["best_epoch"] is not None:
             groups["best"] = groups["weights"]
+        at_start = None if facts["ended"] else facts.get("at_start")
+        if at_start is not None:
+            groups["start"] = groups["weights"]
         values = {name: _fitting(self.path, name, variables, arrays) for name, variables in groups.items()}
         for name in ("weights", "optimizer"):
             for variable, value in zip(groups.get(name, ()), values.get(name, ()), strict=True):
@@ -210,6 +220,7 @@ class Checkpoints(Callback):
         if facts["best_epoch"] is not None:
             kept = values["weights"] if facts["ended"] else values["best"]
             self._best.set(facts["best"], facts["best_epoch"], kept)
+        self.at_start = None if at_start is None else (at_start, values["start"])
         self.epoch, self.done, self.ended = facts["epoch"], facts["done"], facts["ended"] or facts["stopping"]
         self._best.ended = facts["stopping"]
         self._metrics = (groups["metrics"], values["metrics"]) if self.done and not self.ended else None

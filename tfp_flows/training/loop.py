@@ -65,7 +65,7 @@ def run(
             way = Checkpoints(
                 *(checkpoint, model, best, watch, history, note), steps=steps, at_once=at_once, inside=inside
             )
-            at_start = None if validation is None else _look(model, validation, refresh)
+            way.at_start = None if validation is None else _look(model, validation, refresh)
             resumed = way.begin()
             if verbose:
                 if resumed:
@@ -87,8 +87,8 @@ def run(
                         break
                 if watch.epoch is None and best.best_epoch is None:
                     culprits = blame()
-                if watch.epoch is None and at_start is not None:
-                    best.prefer(*at_start)
+                if watch.epoch is None and way.at_start is not None:
+                    best.prefer(*way.at_start)
             except BaseException:
                 way.save()
                 raise
