@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 _HOMES = {
     **dict.fromkeys(("bases", "bijectors", "datasets", "elementwise", "flows", "networks", "plots"), ""),
     "Flow": "flow",
-    **dict.fromkeys(("DivergenceError", "InputError", "TrainingInterrupted"), "errors"),
+    **dict.fromkeys(("DivergenceError", "InputError", "RoundingWarning", "TrainingInterrupted"), "errors"),
     **dict.fromkeys(("iaf", "maf", "mlp", "naf", "nice", "nsf", "nsf_coupling", "planar", "real_nvp"), "flows"),
     **dict.fromkeys(("load", "make"), "flows"),
     **dict.fromkeys(("FlowLayer", "FlowModel", "distill", "fit"), "training"),

@@ -9,6 +9,7 @@ from tfp_flows import networks as networks
 from tfp_flows import plots as plots
 from tfp_flows.errors import DivergenceError as DivergenceError
 from tfp_flows.errors import InputError as InputError
+from tfp_flows.errors import RoundingWarning as RoundingWarning
 from tfp_flows.errors import TrainingInterrupted as TrainingInterrupted
 from tfp_flows.flow import Flow as Flow
 from tfp_flows.flows import iaf as iaf

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
+from tfp_flows.errors import DivergenceError, InputError, RoundingWarning, TrainingInterrupted
 from tfp_flows.words import in_short, plural
 
 if TYPE_CHECKING:
@@ -86,8 +86,11 @@ def main() -> None:
 
 
 def _warn(message: Any, category: type[Warning], *_: Any) -> None:
-    """A warning of the package's is one sentence; others, of libraries, are for programmers."""
-    if issubclass(category, UserWarning):
+    """A warning of the package's is one sentence; others, of libraries, are for programmers.
+
+    So is that of samples that are rounded: the command's are not.
+    """
+    if issubclass(category, UserWarning) and not issubclass(category, RoundingWarning):
         print(f"tfp-flows: {_in_options(str(message))}", file=sys.stderr)
 
 

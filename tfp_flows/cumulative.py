@@ -11,6 +11,9 @@ from tfp_flows.errors import InputError
 
 __all__ = ["Cumulative"]
 
+OTHER_SIDE = {"cdf": "survival_function", "log_cdf": "log_survival_function"}
+OTHER_SIDE |= {above: below for below, above in OTHER_SIDE.items()}
+
 
 class Cumulative:
     """What a `Flow` of one dimension has besides: a chain of layers that increase or decrease maps quantiles.
@@ -19,6 +22,8 @@ class Cumulative:
     cdf(x) = F(f^-1(x))                 where the chain f increases, 1 - F(f^-1(x)) where it decreases
     quantile(p) = f(F^-1(p))            or f(F^-1(1 - p))                   F the cdf of the base
     ```
+
+    Rows of float64 keep their digits as they do in `log_prob`; quantiles are of the flow's dtype, as samples are.
 
     Shapes: `x [..., 1]`, `context [..., C] -> [...]`; `p [...] -> [..., 1]`; leading dimensions broadcast.
 
@@ -36,19 +41,19 @@ class Cumulative:
 
     def cdf(self, value: Any, name: str = "cdf", **kwargs: Any) -> tf.Tensor:
         """The probability of a number up to `value`: `[..., 1] -> [...]`."""
-        return self._cumulative("cdf", tf.cast(self._rows(value), self.dtype), name, kwargs)
+        return self._cumulative("cdf", self._rows(value), name, kwargs)
 
     def log_cdf(self, value: Any, name: str = "log_cdf", **kwargs: Any) -> tf.Tensor:
         """The logarithm of `cdf`, also where that is too small for a float."""
-        return self._cumulative("log_cdf", tf.cast(self._rows(value), self.dtype), name, kwargs)
+        return self._cumulative("log_cdf", self._rows(value), name, kwargs)
 
     def survival_function(self, value: Any, name: str = "survival_function", **kwargs: Any) -> tf.Tensor:
         """The probability of a number above `value`: `[..., 1] -> [...]`."""
-        return self._cumulative("survival_function", tf.cast(self._rows(value), self.dtype), name, kwargs)
+        return self._cumulative("survival_function", self._rows(value), name, kwargs)
 
     def log_survival_function(self, value: Any, name: str = "log_survival_function", **kwargs: Any) -> tf.Tensor:
         """The logarithm of `survival_function`, also where that is too small for a float."""
-        return self._cumulative("log_survival_function", tf.cast(self._rows(value), self.dtype), name, kwargs)
+        return self._cumulative("log_survival_function", self._rows(value), name, kwargs)
 
     def quantile(self, value: Any, name: str = "quantile", **kwargs: Any) -> tf.Tensor:
         """The x with `cdf(x) = value`: `[...] -> [..., 1]`."""
@@ -69,15 +74,30 @@ class Cumulative:
         rows, kwargs, whole = as_rows(rows, kwargs)
         rows = rows[..., 0] if what == "quantile" else self._above_noise(rows) if self.dequantize else rows
         try:
-            found = getattr(super(), what)(tf.identity(rows), name=name, **kwargs)
+            if what == "quantile":
+                found = super().quantile(tf.identity(rows), name=name, **kwargs)
+                return whole(self._rounded(found) if self.dequantize else found)
+            found = self._of_latents(what, rows, kwargs)
         except NotImplementedError as error:
             raise InputError(
                 f"{what} needs layers that say whether they increase, by _is_increasing, and a base that has {what}; "
                 f"got a chain of {', '.join(layer.name for layer in self.layers)} on {self.distribution.name}."
             ) from error
-        if what == "quantile":
-            return whole(self._rounded(found) if self.dequantize else found)
         return whole(self._at_ends(what, rows[..., 0], found))
+
+    def _of_latents(self, what: str, rows: tf.Tensor, kwargs: dict[str, Any]) -> tf.Tensor:
+        """The base's probability up to the latents of rows, or above them where the chain decreases.
+
+        Rows go through the first layers in their own dtype, as they do in `log_prob`.
+        """
+        of_base, by_layer = self._split_kwargs(kwargs)
+        rises = self.bijector._internal_is_increasing(**by_layer)
+        u = self._after_first.inverse(self._through_first(rows)[0], **by_layer)
+        of_side = lambda name: getattr(self.distribution, name)(u, **of_base)  # noqa: E731
+        known = tf.get_static_value(rises)
+        if known is not None:
+            return of_side(what if known else OTHER_SIDE[what])
+        return tf.where(rises, of_side(what), of_side(OTHER_SIDE[what]))
 
     def _at_ends(self, what: str, x: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
         """Nothing is below the lower end of the support and nothing above the upper, exactly."""
@@ -85,8 +105,8 @@ class Cumulative:
         low, high = (first.low[0], first.high[0]) if isinstance(first, Support) else (-np.inf, np.inf)
         below, above = (-np.inf, 0.0) if what.startswith("log") else (0.0, 1.0)
         below, above = (above, below) if "survival" in what else (below, above)
-        found = tf.where(x <= tf.cast(low, x.dtype), tf.cast(below, x.dtype), found)
-        return tf.where(x >= tf.cast(high, x.dtype), tf.cast(above, x.dtype), found)
+        found = tf.where(x <= tf.cast(low, x.dtype), tf.cast(below, found.dtype), found)
+        return tf.where(x >= tf.cast(high, x.dtype), tf.cast(above, found.dtype), found)
 
     def _above_noise(self, value: tf.Tensor) -> tf.Tensor:
         """Up to 3 means below 4, where noise has been added; and what there is beyond the ends counts at them."""

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-__all__ = ["DivergenceError", "InputError", "TrainingInterrupted"]
+__all__ = ["DivergenceError", "InputError", "RoundingWarning", "TrainingInterrupted"]
 
 
 class InputError(ValueError):
@@ -42,3 +42,7 @@ class TrainingInterrupted(KeyboardInterrupt):
     def __init__(self, message: str, history: Any, signal: int = 2) -> None:
         super().__init__(message)
         self.history, self.signal = history, signal
+
+
+class RoundingWarning(UserWarning):
+    """Samples of a flow will have fewer digits than the rows that it was fitted to: see `Flow.sample_in_float64`."""

@@ -48,7 +48,8 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
     reaches them.
 
     Rows of float64 keep their digits until the first `Standardize` has taken off their mean, whatever the flow's dtype,
-    and through a `Support` and a `Circle` at the data's end.
+    and through a `Support` and a `Circle` at the data's end. What the flow gives, samples and quantiles, is of its own
+    dtype; `sample_in_float64` draws with all digits.
 
     Columns in `dequantize` are whole numbers: the chain has the density of x + u, u uniform on [0, 1) in each of them,
     `log_prob` is the lower bound `E_u log p(x + u)` of the logarithm of their probability, and samples are rounded
@@ -235,6 +236,16 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         """
         draw = functools.partial(super().sample, name=name)
         return self._draw(draw, sample_shape, seed, batch_size, kwargs, self.dtype)
+
+    def sample_in_float64(
+        self, sample_shape: Any = (), seed: Any = None, *, batch_size: int | None = None, **kwargs: Any
+    ) -> tf.Tensor:
+        """Draws as `sample` gives them, with digits that float32 has no room for far from 0, as in seconds since 1970.
+
+        They are of the flow's dtype as far as the first layers, `Standardize`, `Support` and `Circle`, which are
+        applied in float64, as they are to rows.
+        """
+        return self._draw(self._drawn_in_float64, sample_shape, seed, batch_size, kwargs, tf.float64)
 
     def sample_and_log_prob(
         self, sample_shape: Any = (), seed: Any = None, *, batch_size: int | None = None, **kwargs: Any
@@ -519,6 +530,14 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
     def _call_sample_n(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tf.Tensor:
         return self._rounded(super()._call_sample_n(self._of_base(sample_shape, kwargs), seed, **kwargs))
+
+    def _drawn_in_float64(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tf.Tensor:
+        of_base, by_layer = self._split_kwargs(kwargs)
+        u = self.distribution.sample(self._of_base(sample_shape, kwargs), seed=seed, **of_base)
+        x = tf.cast(self._after_first.forward(u, **by_layer), tf.float64)
+        for layer in reversed(self.layers[: self._exact]):
+            x = layer._forward(x)  # a public `forward` takes the layer's own dtype alone
+        return self._rounded(x)
 
     def _rounded(self, x: tf.Tensor) -> tf.Tensor:
         return rounded_down(x, self.dequantize, self.support) if self.dequantize else x

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfp_flows.checks import check_flags, check_names, check_text, check_training, given, plain_options
+from tfp_flows.checks import check_flags, check_names, check_sizes, check_text, check_training, given, plain_options
 from tfp_flows.column_options import chain_options, column_settings, positions
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.json_files import as_json, read_json, write_json
@@ -295,11 +295,15 @@ class Run:
         return _scores(flow, rows, source.law and source.law.entropy)
 
     def sample(self, n: int = 1000, *, context: str | os.PathLike | None = None, seed: int = 0) -> "Table":
-        """Rows of the flow, with the names of its columns; with a file of contexts one for each, beside its context."""
+        """Rows of the flow, with the names of its columns; with a file of contexts one for each, beside its context.
+
+        They are float64, as the rows of a file are: `flow.sample` rounds to the flow's dtype.
+        """
         import numpy as np
 
         from tfp_flows import datasets
 
+        check_sizes(n=n)
         flow = self.flow
         if context is None and flow.context_size:
             names = f", {', '.join(flow.context_columns)}" if flow.context_columns else ""
@@ -307,14 +311,14 @@ class Run:
                 f"context must be a file of {plural(flow.context_size, 'column')}{names}, as the flow is conditional."
             )
         if context is None:
-            names = flow.columns and tuple(flow.columns)
-            return datasets.Table(flow.sample(n, seed=seed).numpy(), names, "samples", tuple(flow.dequantize))
+            names, rows = flow.columns and tuple(flow.columns), flow.sample_in_float64(n, seed=seed).numpy()
+            return datasets.Table(rows, names, "samples", tuple(flow.dequantize))
         if not flow.context_size:
             raise InputError(f"context was given, but {self.folder} has a flow without: leave context out.")
         given = datasets.matched(
             datasets.read_table(context), flow.context_columns, event_size=flow.context_size, drop_extra=True
         )
-        rows = np.concatenate([flow.sample(seed=seed, context=given).numpy(), given], axis=1)
+        rows = np.concatenate([flow.sample_in_float64(seed=seed, context=given).numpy(), given], axis=1)
         named = flow.columns and flow.context_columns
         seen = [flow.event_size + i for i in np.flatnonzero(((given == np.floor(given)) & (abs(given) < 2**53)).all(0))]
         names = (*flow.columns, *flow.context_columns) if named else None

@@ -29,7 +29,7 @@ def samples(
     """
     shape = len(x) if context is None else ()
     x = in_one_period(flow, x)
-    drawn = flow.sample(shape, seed=seed, context=context).numpy()
+    drawn = flow.sample_in_float64(shape, seed=seed, context=context).numpy()
     if flow.event_size == 1:
         figure, axes = panels(2, limits=None)
         edges = np.linspace(x.min(), x.max(), 81)

@@ -18,12 +18,14 @@ from tfp_flows.training.loop import adam, run, uses_xla
 from tfp_flows.training.model import TrainedFlow
 from tfp_flows.training.options import check_options
 from tfp_flows.training.rows import Rows, identity_of, steps_at_once, untuned
+from tfp_flows.training.standard import coarse_column
 from tfp_flows.words import plural
 
 __all__ = ["distill"]
 
 STATISTICS_ROWS = 10_000  # teacher's samples that the student is standardised by
 VALIDATION_ROWS = 10_000
+ROUNDING_ROWS = 1_000  # student's samples that must not be lost in rounding
 FIRST_POWER = 0.02  # of the teacher's density, when the warm-up begins
 OUTLIER = 30.0  # nats
 
@@ -147,6 +149,7 @@ def distill(
     start = values_of(student.variables)
     if student.is_unstandardized:
         student.standardize(_standard_rows(teacher, contexts, seed), context=contexts if contexts.size else None)
+    _check_rounding(student, contexts, start)
     power = round(warm_up * steps)
     plan = None
     if checkpoint is not None:
@@ -267,6 +270,22 @@ def _standard_rows(teacher: tfp.distributions.Distribution, contexts: np.ndarray
         return teacher.sample(STATISTICS_ROWS, seed=key)
     drawn = np.random.default_rng(seed).integers(len(contexts), size=STATISTICS_ROWS)
     return teacher.sample(seed=key, context=contexts[drawn])
+
+
+def _check_rounding(student: Flow, contexts: np.ndarray, start: list[np.ndarray]) -> None:
+    """`InputError`, with the student as it was, where its samples in float32 would all be the same to the teacher."""
+    if student.dtype != tf.float32:
+        return
+    few = contexts[:ROUNDING_ROWS]
+    shape, given = ((), {"context": few}) if contexts.size else (ROUNDING_ROWS, {})
+    found = coarse_column(student.sample_in_float64(shape, seed=0, **given).numpy())
+    if found:
+        for variable, value in zip(student.variables, start, strict=True):
+            variable.assign(value)
+        raise InputError(
+            f"the student's samples, which it is fitted on, would be rounded: {found}; subtract an offset from the "
+            'column, or build teacher and student with dtype="float64".'
+        )
 
 
 def _as_int32(seed: int) -> tf.Tensor:

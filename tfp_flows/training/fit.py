@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
 from tfp_flows.checks import check_flags, check_number, check_part, given
 from tfp_flows.datasets import column_warnings
-from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
+from tfp_flows.errors import DivergenceError, InputError, RoundingWarning, TrainingInterrupted
 from tfp_flows.flow import Flow
 from tfp_flows.training.callbacks import values_of
 from tfp_flows.training.checkpoint import as_plan
@@ -21,7 +21,7 @@ from tfp_flows.training.loop import adam, run, uses_xla
 from tfp_flows.training.model import FlowModel, check_whole_batches
 from tfp_flows.training.options import check_options
 from tfp_flows.training.rows import Rows, Source, as_source, as_validation, batches_of, identity_of, steps_at_once
-from tfp_flows.training.standard import far_column
+from tfp_flows.training.standard import coarse_column, far_column
 from tfp_flows.whole import with_noise
 from tfp_flows.words import plural
 
@@ -160,6 +160,7 @@ def fit(
         source = source._replace(validation=checked, held_out=None)
     _check_context(flow, source)
     _warn_of_columns(flow, source)
+    _warn_of_rounding(flow, source)
     total_steps = epochs * source.steps
     xla = uses_xla(False if strategy and jit_compile is None else jit_compile, total_steps)
     # Keras' loop over steps fails on the iterators of a strategy with several devices
@@ -277,6 +278,20 @@ def _warn_of_columns(flow: Flow, source: Source) -> None:
         options = {"weight": source.rows.weight, "columns": names, "dtype": flow.dtype.name}
         for sentence in column_warnings(rows, **options):
             warnings.warn(sentence, stacklevel=3)
+
+
+def _warn_of_rounding(flow: Flow, source: Source) -> None:
+    """Warns of columns that a float32 flow scores exactly, and whose samples it cannot give."""
+    x, names = source.rows.x, flow.columns or source.columns
+    if flow.dtype == tf.float32 and x.dtype == np.float64:
+        found = coarse_column(x, names, source.rows.weight, flow.dequantize)
+        if found:
+            warnings.warn(
+                f"x: {found}: log_prob and cdf are exact there, but flow.sample and flow.quantile are rounded so; a "
+                'flow with dtype="float64" keeps the digits, and so does flow.sample_in_float64.',
+                RoundingWarning,
+                stacklevel=3,
+            )
 
 
 def _warn_of_statistics(flow: Flow, rows: Rows) -> None:
