@@ -256,7 +256,7 @@ def test_a_base_flow_is_standardised_and_normalised_with_the_flow(rng):
         (tfd.MultivariateNormalDiag(np.zeros((3, 2), "float32")), r"got \(2,\) and \(3,\) of MultivariateNormalDiag"),
         (tfd.JointDistributionSequential([tfd.Normal(0.0, 1.0)]), r"base must have event_shape \[2\]"),
         (tfd.MultivariateNormalDiag(np.zeros(2)), "of float32, as the flow is; got MultivariateNormalDiag of float64"),
-        (tfd.Independent(tfd.Poisson([1.0, 2.0]), 1), "must have a density; got IndependentPoisson"),
+        (tfd.Independent(tfd.Poisson([1.0, 2.0]), 1), "must have a density on all of .*; got IndependentPoisson"),
     ],
 )
 def test_bases_that_do_not_fit_are_refused_in_one_sentence(base, message):
@@ -339,3 +339,109 @@ def test_training_learns_the_base(base, gain, rng):
         history = tff.fit(flow, x, epochs=30, learning_rate=2e-2, verbose=False, jit_compile=False, seed=0)
         losses.append(min(history.history["val_nll"]))
     assert losses[1] < losses[0] - gain
+
+
+# Where a base lives.
+
+
+def independent(law):
+    return tfd.Independent(law, 1)
+
+
+def pushed(bijector):
+    return tfd.TransformedDistribution(tfd.Sample(tfd.Normal(0.0, 1.0), 2), bijector)
+
+
+class Custom(tfd.Distribution):
+    """A law of the user's that does not say where it lives."""
+
+    def __init__(self, law):
+        self.law = law
+        super().__init__(tf.float32, tfd.FULLY_REPARAMETERIZED, False, True, parameters={}, name="custom")
+
+    def _event_shape(self):
+        return tf.TensorShape([2])
+
+    def _batch_shape(self):
+        return tf.TensorShape([])
+
+    def _sample_n(self, n, seed=None):
+        return self.law.sample(n, seed=seed)
+
+    def _log_prob(self, x):
+        return self.law.log_prob(x)
+
+
+ZERO, ONE = np.zeros(2, "float32"), np.ones(2, "float32")
+PAIR = tfd.Categorical(logits=ZERO)
+ELSEWHERE = {
+    "angles": lambda: independent(tfd.VonMises(ZERO, 1.0)),
+    "simplex": lambda: tfd.Dirichlet(ONE),
+    "log-simplex": lambda: tfd.ExpRelaxedOneHotCategorical(1.0, logits=ZERO),
+    "sphere": lambda: tfd.VonMisesFisher([1.0, 0.0], 2.0),
+    "points": lambda: tfd.Empirical(np.random.default_rng(0).normal(size=(5, 2)).astype("float32"), event_ndims=1),
+    "a point": lambda: tfd.VectorDeterministic(ZERO),
+    "exp": lambda: pushed(tfb.Exp()),
+    "softsign": lambda: pushed(tfb.Softsign()),
+    "box": lambda: independent(tfd.Uniform(-30 * ONE, 30.0)),
+    "positive": lambda: independent(tfd.Gamma(100 * ONE, 1.0)),
+    "one column positive": lambda: tfd.Blockwise([tfd.Normal(0.0, 1.0), tfd.Exponential(1.0)]),
+    "positive mixture": lambda: tfd.MixtureSameFamily(PAIR, independent(tfd.Gamma(np.ones([2, 2], "float32"), 1.0))),
+    "columns of mixtures": lambda: independent(
+        tfd.MixtureSameFamily(
+            tfd.Categorical(logits=np.zeros([2, 2], "float32")), tfd.LogNormal(np.zeros([2, 2], "float32"), 1.0)
+        )
+    ),
+    "mixture of other kinds": lambda: tfd.Mixture(PAIR, [independent(tfd.Laplace(ZERO, 1.0)), tfd.Dirichlet(ONE)]),
+    "whole numbers": lambda: tfd.Multinomial(3.0, logits=ZERO),
+    "custom box": lambda: Custom(independent(tfd.Uniform(-ONE, 1.0))),
+    "torus": lambda: tff.bases.Torus(2, circular=[1]),
+    "circular": lambda: make_small("nsf", 2, circular={0: 6.28}),
+    "dequantize": lambda: make_small("nsf", 2, dequantize=[0]),
+    "support": lambda: make_small("maf", 2, support={1: (0.0, None)}),
+    "flow of a sigmoid": lambda: tff.Flow([tfb.Sigmoid(), tff.bijectors.Standardize(2)], event_size=2),
+}
+EVERYWHERE = {
+    "normal": lambda: tfd.MultivariateNormalDiag(ZERO, [1e-30, 1e6]),
+    "offset": lambda: pushed(tfb.Chain([tfb.Shift([1e8, -1e8]), tfb.Scale([1e-3, 100.0])])),
+    "covariance": lambda: tfd.MultivariateNormalTriL(ZERO, np.array([[1.0, 0.0], [0.9, 0.1]], "float32")),
+    "student": lambda: tfd.MultivariateStudentTLinearOperator(3.0, ZERO, tf.linalg.LinearOperatorDiag(ONE)),
+    "heavy": lambda: independent(tfd.Cauchy(ZERO, 1.0)),
+    "skewed": lambda: independent(tfd.Gumbel(ZERO, 1.0)),
+    "sinh-arcsinh": lambda: independent(tfd.SinhArcsinh(ZERO, 1.0, 0.5, 1.2)),
+    "johnson": lambda: independent(tfd.JohnsonSU(ZERO, 1.0, 0.0, 1.0)),
+    "sum": lambda: independent(tfd.ExponentiallyModifiedGaussian(ZERO, 1.0, 1.0)),
+    "columns": lambda: tfd.Blockwise([tfd.Normal(0.0, 1.0), tfd.StudentT(3.0, 0.0, 1.0)]),
+    "mixture": lambda: tfd.MixtureSameFamily(PAIR, independent(tfd.Laplace(np.zeros([2, 2], "float32"), 1.0))),
+    "columns of mixtures": lambda: independent(
+        tfd.MixtureSameFamily(
+            tfd.Categorical(logits=np.zeros([2, 2], "float32")), tfd.Normal(np.zeros([2, 2], "float32"), 1.0)
+        )
+    ),
+    "pushed mixture": lambda: tfd.TransformedDistribution(
+        tfd.MixtureSameFamily(PAIR, independent(tfd.Normal(np.zeros([2, 2], "float32"), 1.0))), tfb.Scale(3.0)
+    ),
+    "process": lambda: tfd.GaussianProcess(tfp.math.psd_kernels.ExponentiatedQuadratic(), [[0.0], [1.0]]),
+    "planar": lambda: pushed(tff.bijectors.Planar(2)),
+    "custom": lambda: Custom(tfd.MultivariateNormalDiag(ZERO, 1e-9 * ONE)),
+    **{name: lambda name=name: make_small(name, 2) for name in ("maf", "nsf", "planar")},
+    "flow with a context": lambda: make_small("maf", 2, context_size=1),
+    "flow of a scale": lambda: tff.Flow([tfb.Scale(2.0), tff.bijectors.Standardize(2)], event_size=2),
+}
+
+
+def on(base):
+    size = getattr(base, "context_size", 0)
+    return tff.Flow([tff.bijectors.Standardize(2)], event_size=2, context_size=size, base=base)
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_laws_of_other_places_are_no_base(kind):
+    """What the flow would give as NLL is then below the entropy: it has no normalised density."""
+    with pytest.raises(tff.InputError, match=r"^base must have a density on all of R\^2; got \w+: .*\.$"):
+        on(ELSEWHERE[kind]())
+
+
+@pytest.mark.parametrize("kind", EVERYWHERE)
+def test_laws_on_all_of_the_space_are_a_base(kind):
+    assert on(EVERYWHERE[kind]()).event_shape == [2]

@@ -66,7 +66,8 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         `RecomputingChain`, which train in less memory.
       config: what `tff.make` needs to build this chain again; None for a chain of your own.
       base: the law p of the latents: "normal"; "student_t", heavy tails (`tff.bases.StudentT`); "mixture", several
-        modes (`tff.bases.Mixture`); or any distribution of TFP with event_shape `[D]`, another flow included. Its
+        modes (`tff.bases.Mixture`); or any distribution of TFP with event_shape `[D]` and a density on all of R^D,
+        another flow included. Its
         variables are trained and saved with the flow's. A flow gets the context too, as it was given, if it takes one.
       context_network: a network `[N, C] -> [N, E]` between the standardised context and the layers, which are built for
         contexts of E then: a `tff.networks.MLP`, a Keras layer or model, a function without variables. What it is not
@@ -136,7 +137,8 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
             self.standardize_context = Standardize(context_size, dtype=dtype, name="standardize_context")
         if context_network is not None:
             self.context_network = ContextNetwork(context_network, context_size, dtype)
-        base = as_base(base, event_size, context_size, dtype)
+        circles = any(isinstance(layer, Circle) for layer in layers)
+        base = as_base(base, event_size, context_size, dtype, circles)
         self._base_flow = base if isinstance(base, Flow) else None
         self._base_variables = self._no_dependency(list(base.variables))  # TFP's composites hide some of theirs
         super().__init__(

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bases.domain import elsewhere
 from tfp_flows.bases.gaussian import Gaussian
 from tfp_flows.bases.mixture import Mixture
 from tfp_flows.bases.student_t import StudentT
@@ -21,10 +22,13 @@ BASES = {
 }
 
 
-def as_base(base: Any, event_size: int, context_size: int, dtype: str) -> tfp.distributions.Distribution:
+def as_base(
+    base: Any, event_size: int, context_size: int, dtype: str, circles: bool = False
+) -> tfp.distributions.Distribution:
     """The law of the latents `[D]`; `InputError` for a name or distribution that cannot be one.
 
-    A distribution may have a context, as a flow has: of the size of that of the flow on top of it.
+    A distribution may have a context, as a flow has: of the size of that of the flow on top of it. Below a flow with
+    layers on `circles` it may be a `Torus`.
     """
     if isinstance(base, str) and base in BASES:
         return BASES[base](event_size, dtype)
@@ -43,17 +47,8 @@ def as_base(base: Any, event_size: int, context_size: int, dtype: str) -> tfp.di
         raise InputError(
             f"base must have context_size={fits}, as the flow on it has; {base.name} has {base.context_size}."
         )
-    if not hasattr(base, "context_size") and _is_discrete(base):  # a flow has a density
-        raise InputError(f"base must have a density; got {base.name}, a law of whole numbers.")
+    if tf.executing_eagerly() and not (circles and not hasattr(base, "dequantize") and hasattr(base, "circular")):
+        reason = elsewhere(base)
+        if reason:
+            raise InputError(f"base must have a density on all of R^{event_size}; got {base.name}: {reason}.")
     return base
-
-
-def _is_discrete(base: tfp.distributions.Distribution) -> bool:
-    """Whether all that it gives are whole numbers, and not one and the same."""
-    if not tf.executing_eagerly():
-        return False
-    try:
-        x = base.sample(16, seed=tf.constant([0, 0]))
-    except NotImplementedError:
-        return False
-    return bool(tf.reduce_all(x == tf.round(x)) & tf.reduce_any(x != x[0]))

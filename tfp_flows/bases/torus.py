@@ -67,6 +67,11 @@ class Torus(Law):
         self._circular, self._line = self._no_dependency(list(circular)), self._no_dependency(line)
         self.rest = BASES[rest](len(line), dtype) if line else None
 
+    @property
+    def circular(self) -> tuple[int, ...]:
+        """The circular dimensions, from 0."""
+        return tuple(self._circular)
+
     @classmethod
     def _parameter_properties(cls, dtype: tf.DType, num_classes: int | None = None) -> dict:
         return {}
