@@ -1,6 +1,7 @@
 """Arguments, checked: one form of sentence for every refusal. NumPy only."""
 
 import numbers
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "check_names",
     "check_number",
     "check_part",
+    "check_path",
     "check_positive",
     "check_seed",
     "check_shape",
@@ -138,6 +140,13 @@ def check_columns(name: str, columns: Any, event_size: int) -> tuple[int, ...]:
             f"got {in_short(columns)}."
         )
     return tuple(sorted(int(i) for i in listed))
+
+
+def check_path(**paths: Any) -> None:
+    """Raises `InputError` unless every argument is the name of a file or a folder."""
+    for name, path in paths.items():
+        if not isinstance(path, (str, os.PathLike)):
+            raise InputError(f"{name} must be a path, a text; got {in_short(path)}.")
 
 
 def check_text(**values: str) -> None:

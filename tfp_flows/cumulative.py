@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors import Support
 from tfp_flows.bijectors.rows import as_rows, check_batches
+from tfp_flows.door import as_probabilities
 from tfp_flows.errors import InputError
 
 __all__ = ["Cumulative"]
@@ -28,7 +29,8 @@ class Cumulative:
     Shapes: `x [..., 1]`, `context [..., C] -> [...]`; `p [...] -> [..., 1]`; leading dimensions broadcast.
 
     Raises:
-      InputError: for more dimensions than one, a layer that does not say whether it increases, a base without a cdf.
+      InputError: for more dimensions than one, a layer that does not say whether it increases, a base without a cdf,
+        probabilities that are none.
 
     Example:
 
@@ -57,10 +59,7 @@ class Cumulative:
 
     def quantile(self, value: Any, name: str = "quantile", **kwargs: Any) -> tf.Tensor:
         """The x with `cdf(x) = value`: `[...] -> [..., 1]`."""
-        if not tf.is_tensor(value):  # a list of numbers would become float32 first, where 1 - 1e-12 is 1
-            value = np.asarray(value, self.dtype.as_numpy_dtype)
-        value = tf.identity(tf.cast(value, self.dtype))
-        return self._cumulative("quantile", value, name, kwargs)
+        return self._cumulative("quantile", as_probabilities(value, self.dtype), name, kwargs)
 
     def _cumulative(self, what: str, value: tf.Tensor, name: str, kwargs: dict[str, Any]) -> tf.Tensor:
         if self.event_size != 1:

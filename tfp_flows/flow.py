@@ -14,9 +14,10 @@ import tensorflow_probability as tfp
 from tfp_flows.bases import Gaussian, as_base
 from tfp_flows.bijectors import ActNorm, BatchNorm, Circle, Standardize, Support
 from tfp_flows.bijectors.rows import MOST, as_rows, check_batches
-from tfp_flows.checks import as_dtype, check_columns, check_shape, check_sizes
+from tfp_flows.checks import as_dtype, check_columns, check_path, check_shape, check_sizes
 from tfp_flows.cumulative import Cumulative
-from tfp_flows.datasets.table import check_order, has_names, is_series, matched, row_of
+from tfp_flows.datasets.table import check_order
+from tfp_flows.door import exact, rows_of_statistics, with_last
 from tfp_flows.errors import InputError
 from tfp_flows.export import export_flow, exported_functions
 from tfp_flows.far import log_prob_of_any_rows
@@ -281,7 +282,10 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
     def decode(self, u: Any, *, context: Any = None) -> tf.Tensor:
         """The rows `x = f(u)` of latents `u [..., D]`."""
         kwargs = self._check_kwargs({"context": context})
-        u, kwargs, whole = self._of_known_rank(tf.cast(self._rows(u), self.dtype), kwargs)
+        u = tf.cast(self._rows(u, "u"), self.dtype)
+        if context is not None:
+            check_batches(u.shape, kwargs["context"].shape, "u")
+        u, kwargs, whole = self._of_known_rank(u, kwargs)
         return whole(self._rounded(self.bijector.forward(u, **self._split_kwargs(kwargs)[1])))
 
     @property
@@ -323,15 +327,20 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         Each gets the statistics of the rows that reach it, through the layers before it; that of the context, of the
         rows of `context [N, C]`. Those of a flow that is the base are set too, but for the first time that this flow's
         are, where that one was fitted before.
+
+        Raises:
+          InputError: for rows, weights or a context that cannot be those of a training; nothing is set then.
         """
+        self._standardize(*self._of_statistics(x, context, weights))
+
+    def _standardize(self, x: Any, context: Any, weights: np.ndarray | None) -> None:
         base = self._base_flow
         sets_base = base is not None and (base.is_unstandardized or not self.is_unstandardized)
         if context is not None:
-            context = _exact(context, self.context_columns, "context", self.context_size)
             self.standardize_context.set_statistics(context, weights)
         self._set_statistics((Standardize, ActNorm), x, context, weights)
         if sets_base:
-            base.standardize(self.encode(x, context=context), weights, context if base.context_size else None)
+            base._standardize(self.encode(x, context=context), context if base.context_size else None, weights)
 
     def standardized(self, x: Any) -> tf.Tensor | None:
         """Rows `x [N, D]` as the first `Standardize` hands them on; None if there are other layers before it."""
@@ -350,11 +359,22 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
         Layer by layer: each gets the statistics of what the layers before it, set already, make of the whole training
         set. This is the rule of the MAF paper's authors, arXiv:1705.07057.
+
+        Raises:
+          InputError: as `standardize` does.
         """
+        self._set_batch_norm(*self._of_statistics(x, context)[:2])
+
+    def _set_batch_norm(self, x: Any, context: Any) -> None:
         self._set_statistics(BatchNorm, x, context)
         base = self._base_flow
         if base is not None and any(isinstance(layer, BatchNorm) for layer in base.every_layer):
-            base.set_batch_norm(self.encode(x, context=context), context if base.context_size else None)
+            base._set_batch_norm(self.encode(x, context=context), context if base.context_size else None)
+
+    def _of_statistics(self, x: Any, context: Any, weights: Any = None) -> tuple:
+        """Rows, context and weights as arrays, checked."""
+        of_context = {"context_columns": self.context_columns, "context_size": self.context_size}
+        return rows_of_statistics(x, self.columns, self.event_size, context=context, weights=weights, **of_context)
 
     def _set_statistics(self, kind: type | tuple[type, ...], x: Any, context: Any, *weights: np.ndarray | None) -> None:
         """Takes the rows through the chain, and gives each layer of a kind the statistics of what reaches it."""
@@ -398,6 +418,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         be written down, such as a base or a context network of your own, is warned of: `tff.load` then takes a flow
         that was built with the same, `into=flow`.
         """
+        check_path(folder=folder)
         save_state(folder, self)
 
     def export(self, folder: Any) -> None:
@@ -417,6 +438,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         Raises:
           InputError: if the folder holds something else, or cannot be written.
         """
+        check_path(folder=folder)
         export_flow(self, folder)
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
@@ -461,15 +483,15 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
             log_det += tf.cast(of_layer, self.dtype)
         return tf.cast(x, self.dtype), log_det
 
-    def _rows(self, value: Any) -> tf.Tensor:
+    def _rows(self, value: Any, name: str = "x") -> tf.Tensor:
         """A new tensor: new, so that TFP's cache cannot answer with what it knew of an old one.
 
         It is in the flow's dtype, or in float64 if the first layer takes it.
         """
-        value = _exact(value, self.columns, "x", self.event_size)
+        value = exact(value, self.columns, name, self.event_size)
         if value.dtype != tf.float64 or not self.takes_float64:
             value = tf.cast(value, self.dtype)
-        return _with_last(tf.identity(value), self.event_size, "x")
+        return with_last(tf.identity(value), self.event_size, name)
 
     def _of_known_rank(self, x: tf.Tensor, kwargs: dict[str, Any]) -> tuple[tf.Tensor, dict[str, Any], Callable]:
         """Rows and context as they are, or `[N, D]` and `[N, C]` where their rank is unknown; what undoes that."""
@@ -510,8 +532,8 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
         if self.context_size:
             if "context" not in kwargs:
                 raise InputError(f"this flow needs context=… with {plural(self.context_size, 'column')}; got none.")
-            context = tf.identity(_exact(kwargs["context"], self.context_columns, "context", self.context_size))
-            kwargs["context"] = _with_last(context, self.context_size, "context")
+            context = tf.identity(exact(kwargs["context"], self.context_columns, "context", self.context_size))
+            kwargs["context"] = with_last(context, self.context_size, "context")
         return kwargs
 
     def _split_kwargs(self, kwargs: dict[str, Any]) -> tuple[dict, dict]:
@@ -604,11 +626,23 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
 
     def _check_batch_size(self, batch_size: Any, kwargs: dict[str, Any]) -> None:
         check_sizes(batch_size=batch_size)
-        # Dropout would draw anew in the gradient, which goes through each piece again.
-        chance = self.context_network is not None and self.context_network.takes_training
-        if kwargs.get("training") and (chance or any(isinstance(layer, BatchNorm) for layer in self.every_layer)):
-            what = "the context_network" if chance else "batch norm's statistics"
+        what = self._of_all_rows if kwargs.get("training") else None
+        if what:
             raise InputError(f"training=True takes {what} from all the rows at once; got batch_size={batch_size}.")
+
+    @property
+    def _of_all_rows(self) -> str | None:
+        """What training does to all the rows of a batch together, if it does, in this flow or in its base.
+
+        Chance, of dropout and of noise, would draw anew in the gradient of pieces, which goes through each again.
+        """
+        if self.dequantize:
+            return "the noise of columns in dequantize"
+        if self.context_network is not None and self.context_network.takes_training:
+            return "the context_network"
+        if any(isinstance(layer, BatchNorm) for layer in self.layers):
+            return "batch norm's statistics"
+        return self._base_flow._of_all_rows if self._base_flow else None
 
     def _with_batch(self, sample_shape: Any, kwargs: dict[str, Any]) -> tf.Tensor:
         """`sample_shape`, with the context's leading dimensions after it: one draw for each row of the context."""
@@ -625,15 +659,6 @@ def _kind_of(part: Any) -> str:
 
 def _count(variables: Sequence[tf.Variable]) -> int:
     return sum(v.shape.num_elements() for v in variables)
-
-
-def _with_last(value: tf.Tensor, size: int, name: str) -> tf.Tensor:
-    """The tensor `[..., size]`; `InputError` if its last dimension is known to be another."""
-    if value.shape.rank is None:
-        return tf.reshape(value, tf.concat([tf.shape(value)[:-1], [size]], 0))
-    if value.shape.rank == 0 or value.shape[-1] not in (None, size):
-        raise InputError(f"the last dimension of {name} must be {size}; got shape {value.shape}.")
-    return tf.ensure_shape(value, [*value.shape[:-1], size])
 
 
 def _check_layers(layers: Any, event_size: int, dtype: str) -> None:
@@ -685,26 +710,6 @@ def _check_sample_shape(sample_shape: Any) -> None:
         check_shape("sample_shape", sample_shape)
     elif not all(tensor.dtype.is_integer for tensor in tensors):
         raise InputError(f"sample_shape must be of integers; got a tensor of {tensors[0].dtype.name}.")
-
-
-def _exact(value: Any, columns: Sequence[str] | None, name: str, size: int) -> tf.Tensor:
-    """A tensor of numbers, with all their digits: whole numbers, and lists of Python's own, as float64.
-
-    Columns that have names are put in the order of `columns`, or refused.
-    """
-    if is_series(value) and size > 1:
-        value = row_of(value, columns, name)
-    elif has_names(value):
-        value = matched(value, columns, name=name, event_size=size)
-    try:
-        if isinstance(value, (list, tuple)) and not any(tf.is_tensor(part) for part in tf.nest.flatten(value)):
-            value = np.asarray(value)
-        value = tf.convert_to_tensor(value)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be an array of numbers; got a {type(value).__name__}.") from error
-    if not (value.dtype.is_floating or value.dtype.is_integer or value.dtype.is_bool):
-        raise InputError(f"{name} must be real numbers; got {value.dtype.name}.")
-    return value if value.dtype.is_floating else tf.cast(value, tf.float64)
 
 
 def _with_context(kwargs: dict[str, Any], context: Sequence[tf.Tensor]) -> dict[str, Any]:

@@ -39,11 +39,11 @@ def as_rows(x: tf.Tensor, kwargs: dict[str, Any]) -> tuple[tf.Tensor, dict[str, 
     return rows(x), kwargs | {name: rows(t) for name, t in tensors.items()}, whole
 
 
-def check_batches(x: tf.TensorShape, context: tf.TensorShape) -> None:
+def check_batches(x: tf.TensorShape, context: tf.TensorShape, name: str = "x") -> None:
     """Raises `InputError` for rows and contexts whose numbers, as far as they are known, do not fit together."""
     try:
         tf.broadcast_static_shape(x[:-1], context[:-1])
     except ValueError as error:
         raise InputError(
-            f"context must have as many rows as x has, or one; got shape {context} beside x of {x}."
+            f"context must have as many rows as {name} has, or one; got shape {context} beside {name} of {x}."
         ) from error

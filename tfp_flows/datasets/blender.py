@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tfp_flows.checks import check_path
 from tfp_flows.errors import InputError
 from tfp_flows.signals import ending_on_sigterm
 
@@ -114,6 +115,7 @@ def load_points(path: PathLike) -> PointCloud:
     >>> cloud.triangles.shape, cloud.points.shape, cloud.recipe["text"]
     ((98, 3, 2), (9800, 2), 'SIGGRAPH')
     """
+    check_path(path=path)
     if not Path(path).exists():
         raise InputError(f"file {str(path)!r} does not exist: give a file that make_points wrote")
     try:

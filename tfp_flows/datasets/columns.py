@@ -21,14 +21,14 @@ rows.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tfp_flows.datasets.dependent import dependences, standardised
 from tfp_flows.datasets.refusals import column_label, some_of
 from tfp_flows.errors import InputError
-from tfp_flows.words import plural
+from tfp_flows.words import in_short, plural
 
 __all__ = ["Finding", "check_trainable", "column_warnings", "judge_columns"]
 
@@ -73,6 +73,9 @@ def judge_columns(
       dtype: of the flow, in which the standardised rows will be.
       name: what the sentences call the table.
 
+    Raises:
+      InputError: for rows or weights that are no tables of numbers, or do not fit together.
+
     >>> import numpy as np
     >>> from tfp_flows import datasets
     >>> rng = np.random.default_rng(0)
@@ -81,7 +84,7 @@ def judge_columns(
     ...     print(finding.kind, finding.sentence.partition(";")[0])
     whole x: column 'sons' has whole numbers only, and so no density
     """
-    labels = None if columns is None else [repr(title) for title in columns]
+    rows, weight, labels = _checked(rows, weight, columns, name)
     used = rows if weight is None or (weight > 0).all() else rows[weight > 0]
     fatal = list(_fatal(used, weight, labels, np.dtype(dtype), name))
     if fatal:
@@ -129,9 +132,29 @@ def check_trainable(
     name: str = "x",
 ) -> None:
     """Raise `InputError` for the first column that training is in vain with; look for nothing else."""
-    labels = None if columns is None else [repr(title) for title in columns]
+    rows, weight, labels = _checked(rows, weight, columns, name)
     used = rows if weight is None or (weight > 0).all() else rows[weight > 0]
     _refuse_fatal(list(_fatal(used, weight, labels, np.dtype(dtype), name)))
+
+
+def _checked(
+    rows: Any, weight: Any, columns: Sequence[str] | None, name: str
+) -> tuple[np.ndarray, np.ndarray | None, list[str] | None]:
+    """Rows and weights as arrays, and what sentences call the columns."""
+    from tfp_flows.datasets.table import as_rows  # which imports this file
+
+    rows = as_rows(rows, name=name)
+    if columns is not None and len(columns) != rows.shape[1]:
+        raise InputError(f"columns must be a list of {plural(rows.shape[1], 'name')}; got {in_short(columns)}.")
+    if weight is not None:
+        weight = as_rows(weight, name="weight", event_size=1)[:, 0]
+        if len(weight) != len(rows):
+            raise InputError(
+                f"weight must have a number for each of the {plural(len(rows), 'row')} of {name}; got {len(weight)}."
+            )
+        if (weight < 0).any():
+            raise InputError(f"weight must be at least 0; got a minimum of {weight.min():g}.")
+    return rows, weight, None if columns is None else [repr(title) for title in columns]
 
 
 def _refuse_fatal(found: list[Finding]) -> None:

@@ -291,7 +291,7 @@ def _check_header(header: Sequence[str], width: int, path: Path) -> None:
         raise InputError(
             f"header is {in_short(header)}, but {path} has no place for one; leave it out or write a .csv file."
         )
-    if isinstance(header, str) or len(header) != width:
+    if isinstance(header, str) or not isinstance(header, Sequence) or len(header) != width:
         raise InputError(f"header is {in_short(header)}; expected {plural(width, 'name')}.")
     for title in header:
         if not isinstance(title, str) or not title.strip() or any(mark in title for mark in "\r\n\0"):
@@ -299,7 +299,13 @@ def _check_header(header: Sequence[str], width: int, path: Path) -> None:
 
 
 def _check_readable(header: Sequence[str]) -> None:
-    """Refuse names that `read_table` would take for data."""
+    """Refuse names that `read_table` would take for data, or give back without their spaces."""
+    spaced = next((title for title in header if title != title.strip()), None)
+    if spaced is not None:
+        raise InputError(
+            f"header has the name {in_short(spaced)}, and text does not keep spaces at the ends of names; expected "
+            f"{in_short(spaced.strip())}."
+        )
     odd = next(filter(like_a_number, header), None if is_header(header) else header[0])
     if odd is not None:
         raise InputError(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfp_flows.checks import check_path
 from tfp_flows.datasets.blender import PointCloud, load_points
 from tfp_flows.datasets.dataset import Dataset, Limits
 from tfp_flows.errors import InputError
@@ -42,6 +43,7 @@ def mesh(file: str | os.PathLike[str], weights: str | None = None) -> "Mesh":
     >>> mesh(blender_folder() / "siggraph.npz", weights="area").entropy
     0.115...
     """
+    check_path(file=file)
     cloud = load_points(file)
     if weights is None:
         weights = "triangles" if cloud.recipe.get("points_by_area") is None else "area"

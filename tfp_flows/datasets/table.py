@@ -338,6 +338,8 @@ def _named_parts(x: Any, name: str) -> tuple[list[Any], list[Any]] | None:
 
 
 def _to_array(x: Any, name: str) -> np.ndarray:
+    if isinstance(x, list | tuple) and any(isinstance(row, np.ma.MaskedArray) for row in x):
+        x = np.ma.asarray(x)
     if isinstance(x, np.ma.MaskedArray) and not x.dtype.names:
         x = np.ma.filled(x.astype(np.float64), np.nan)  # NumPy alone would uncover what the mask hides
     try:

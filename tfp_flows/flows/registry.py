@@ -4,6 +4,7 @@ import inspect
 from os import PathLike
 from typing import Any
 
+from tfp_flows.checks import check_path
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.flows.iaf import iaf
@@ -79,6 +80,7 @@ def load(folder: str | PathLike, *, into: Flow | None = None) -> Flow:
     >>> bool((again.sample(3, seed=0) == flow.sample(3, seed=0)).numpy().all())
     True
     """
+    check_path(folder=folder)
     state = read_state(folder)
     if into is not None:
         put_into(into, state)

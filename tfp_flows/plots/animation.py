@@ -8,9 +8,10 @@ from matplotlib import animation
 from matplotlib.figure import Figure
 
 from tfp_flows.atomic import atomic_path
+from tfp_flows.checks import check_path
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.plots.frames import Limits, aspect_of, height_of, limits_of, quadrant_colours, scatter
+from tfp_flows.plots.frames import Limits, aspect_of, check_figure, height_of, limits_of, quadrant_colours, scatter
 from tfp_flows.plots.layers import latent_draws, path_of
 from tfp_flows.words import in_short
 
@@ -58,6 +59,8 @@ def animate_flow(
     >>> path.exists()
     True
     """
+    check_figure(flow, limits, n=n, frames=frames, fps=fps)
+    check_path(path=path)
     path = Path(path)
     if path.suffix not in WRITERS:
         raise InputError(f"path must end in {' or '.join(WRITERS)}; got {in_short(str(path))}.")

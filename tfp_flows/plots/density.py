@@ -1,15 +1,19 @@
 """The density over the plane: its picture, its integral, and where it differs from the truth."""
 
 import functools
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
+from tfp_flows.bijectors.rows import check_batches
 from tfp_flows.datasets import Dataset
+from tfp_flows.door import exact, with_last
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.plots.frames import Limits, aspect_of, colour_bar, label_axes, one_period, panels, wider
+from tfp_flows.plots.frames import Limits, aspect_of, check_figure, colour_bar, label_axes, one_period, panels, wider
+from tfp_flows.words import in_short
 
 __all__ = ["density", "gap_map", "integral", "log_prob_of"]
 
@@ -18,8 +22,14 @@ CHUNK = 5_000  # rows that a density is evaluated at together
 
 def log_prob_of(flow: Flow, x: np.ndarray, context: np.ndarray | None = None) -> np.ndarray:
     """`flow.log_prob(x, context=context)` of many rows `[N, D]`, piece by piece, as an array `[N]`."""
+    check_figure(flow)
+    x = with_last(exact(x, flow.columns, "x", flow.event_size), flow.event_size, "x").numpy()
+    if x.ndim != 2:
+        raise InputError(f"x must be rows [N, {flow.event_size}]; got shape {list(x.shape)}.")
+    if not len(x):
+        return np.zeros(0, flow.dtype.as_numpy_dtype)
     x = x.astype(np.promote_types(x.dtype, flow.dtype.as_numpy_dtype))  # float64 keeps its digits
-    tables = [x] if context is None else [x, context]
+    tables = [x] if context is None else [x, _of_each_row(flow, context, len(x))]
     size = min(CHUNK, len(x))
     log_prob = _compiled(flow, len(x) >= 10 * CHUNK)  # XLA pays for its compile time on a whole grid, and only there
     pieces = [
@@ -27,6 +37,16 @@ def log_prob_of(flow: Flow, x: np.ndarray, context: np.ndarray | None = None) ->
     ]
     found = [log_prob(*map(tf.constant, piece)).numpy() for piece in zip(*pieces, strict=True)]
     return np.concatenate(found)[: len(x)]
+
+
+def _of_each_row(flow: Flow, context: Any, count: int) -> np.ndarray:
+    """The context of each of the rows, `[N, C]`, of so many, or of one for all."""
+    if not flow.context_size:
+        raise InputError(f"context was given, but {flow.name} was built without; build it with context_size=….")
+    size = flow.context_size
+    context = with_last(exact(context, flow.context_columns, "context", size), size, "context")
+    check_batches(tf.TensorShape([count, flow.event_size]), context.shape)
+    return np.broadcast_to(context.numpy(), [count, size])
 
 
 @functools.lru_cache(maxsize=2)
@@ -48,6 +68,7 @@ def integral(flow: Flow, limits: Limits, resolution: int = 500) -> float:
     >>> round(tff.plots.integral(flow, ((-8, 8), (-8, 8)), resolution=200), 2)
     1.0
     """
+    check_figure(flow, limits, resolution=resolution)
     cell, log_prob, _ = _on_grid(flow, limits, resolution)
     return float(np.exp(log_prob).sum() * cell)
 
@@ -66,6 +87,7 @@ def density(flow: Flow, *, limits: Limits, resolution: int = 800) -> Figure:
     >>> tff.plots.density(flow, limits=((-3, 3), (-3, 3)), resolution=50)
     <Figure size ... with 2 Axes>
     """
+    check_figure(flow, limits, resolution=resolution)
     limits, box = one_period(flow, limits), one_period(flow, wider(limits, 2.0))
     cell, log_prob, _ = _on_grid(flow, box, resolution)
     total = float(np.exp(log_prob).sum() * cell)
@@ -107,6 +129,9 @@ def gap_map(flow: Flow, law: Dataset, *, limits: Limits | None = None, resolutio
     >>> tff.plots.gap_map(flow, tff.datasets.gaussian(), resolution=40)
     <Figure size ... with 2 Axes>
     """
+    check_figure(flow, limits, resolution=resolution)
+    if not isinstance(law, Dataset) or law.event_size != 2:
+        raise InputError(f"law must be a dataset of tff.datasets, of two dimensions; got {in_short(law)}.")
     limits = limits or law.limits
     cell, model, grid = _on_grid(flow, limits, resolution)
     truth = law.log_prob(grid.reshape(-1, 2)).reshape(model.shape)

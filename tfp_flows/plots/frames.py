@@ -1,12 +1,18 @@
 """What the figures share: frames, panels, colours."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from tfp_flows.checks import check_sizes
+from tfp_flows.datasets import as_rows
+from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.words import in_short
 
 __all__ = [
     "DATA",
@@ -14,6 +20,7 @@ __all__ = [
     "MODEL",
     "Limits",
     "aspect_of",
+    "check_figure",
     "colour_bar",
     "height_of",
     "in_one_period",
@@ -37,13 +44,29 @@ DATA, MODEL, FLOOR = "#555555", "#0072B2", "#D55E00"
 def limits_of(x: np.ndarray, margin: float = 0.1) -> Limits:
     """A frame around the rows `x [N, D]`: the range of the first two columns, and a margin of their width.
 
+    Around one number alone, there is room to see it.
+
     >>> import numpy as np, tfp_flows as tff
     >>> tff.plots.limits_of(np.array([[0.0, 0.0], [10.0, 1.0]]), margin=0.1)
     ((-1.0, 11.0), (-0.1, 1.1))
     """
+    x = as_rows(x).astype(np.float64)
     low, high = x.min(axis=0)[:2], x.max(axis=0)[:2]
-    pad = margin * (high - low)
+    pad = np.where(high > low, margin * (high - low), 0.5 * np.maximum(1.0, np.abs(low)))
     return tuple((float(a), float(b)) for a, b in zip(low - pad, high + pad, strict=True))
+
+
+def check_figure(flow: Any, limits: Any = None, **sizes: int) -> None:
+    """Raises `InputError` for what is no flow, for limits that are no frame, and for sizes that are none."""
+    if not isinstance(flow, Flow):
+        raise InputError(f"flow must be a tff.Flow; got a {type(flow).__name__}.")
+    check_sizes(**sizes)
+    try:
+        frame = np.asarray([[0, 1], [0, 1]] if limits is None else limits, np.float64)
+    except (TypeError, ValueError):
+        frame = np.empty(0)
+    if frame.shape != (2, 2) or not np.isfinite(frame).all() or not (frame[:, 0] < frame[:, 1]).all():
+        raise InputError(f"limits must be ((left, right), (bottom, top)), finite and in order; got {in_short(limits)}.")
 
 
 def one_period(flow: Flow, limits: Limits) -> Limits:

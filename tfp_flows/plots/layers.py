@@ -7,11 +7,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from tfp_flows.bijectors import Circle, Rotate, Standardize, Support
+from tfp_flows.checks import check_positive
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.plots.frames import (
     Limits,
     aspect_of,
+    check_figure,
     height_of,
     label_axes,
     limits_of,
@@ -37,6 +39,7 @@ def layers(flow: Flow, *, n: int = 4000, limits: Limits | None = None, seed: int
     >>> tff.plots.layers(tff.nice(event_size=2, num_layers=2, seed=0), n=100)
     <Figure size ... with 5 Axes>
     """
+    check_figure(flow, limits, n=n)
     latent = latent_draws(flow, n, seed)
     colours = quadrant_colours(latent)
     shown, points = [("latent", latent)], latent
@@ -85,6 +88,8 @@ def grid_warp(
     >>> tff.plots.grid_warp(tff.nice(event_size=2, num_layers=2, seed=0), resolution=20)
     <Figure size ... with 2 Axes>
     """
+    check_figure(flow, limits, lines=lines, resolution=resolution)
+    check_positive(reach=reach)
     if flow.event_size != 2:
         raise InputError(f"a grid of the plane needs event_size=2; got {flow.event_size}.")
     at, along = np.linspace(-reach, reach, lines), np.linspace(-reach, reach, resolution)

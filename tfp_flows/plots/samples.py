@@ -3,8 +3,19 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from tfp_flows.datasets import matched
 from tfp_flows.flow import Flow
-from tfp_flows.plots.frames import DATA, MODEL, Limits, in_one_period, label_axes, limits_of, panels, scatter
+from tfp_flows.plots.frames import (
+    DATA,
+    MODEL,
+    Limits,
+    check_figure,
+    in_one_period,
+    label_axes,
+    limits_of,
+    panels,
+    scatter,
+)
 from tfp_flows.words import plural
 
 __all__ = ["samples"]
@@ -22,17 +33,22 @@ def samples(
       limits: the frame of both panels; by default that of the data.
       seed: of the samples.
 
+    Raises:
+      InputError: for rows that are not the flow's, or limits that are no frame.
+
     >>> import tfp_flows as tff
     >>> flow = tff.nice(event_size=2, num_layers=2, seed=0)
     >>> tff.plots.samples(flow, tff.datasets.banana().sample(100, seed=0))
     <Figure size ... with 2 Axes>
     """
+    check_figure(flow, limits)
+    x = matched(x, flow.columns, event_size=flow.event_size)
     shape = len(x) if context is None else ()
     x = in_one_period(flow, x)
     drawn = flow.sample_in_float64(shape, seed=seed, context=context).numpy()
     if flow.event_size == 1:
         figure, axes = panels(2, limits=None)
-        edges = np.linspace(x.min(), x.max(), 81)
+        edges = np.linspace(*limits_of(x, margin=0.0)[0], 81)
         for axis, rows, colour in ((axes[0], x, DATA), (axes[1], drawn, MODEL)):
             axis.hist(rows[:, 0], bins=edges, density=True, color=colour)
     else:
