@@ -70,6 +70,12 @@ def test_train_leaves_a_run_folder(trained):
     assert (trained / "history.csv").read_text().splitlines()[0] == "epoch,gap,nll,val_gap,val_nll"
 
 
+def test_too_many_rows_are_refused_by_their_option(trained, tmp_path, capsys):
+    status, out, err = run(capsys, "sample", trained, "-n", 99_999_999_999, "--out", tmp_path / "x.csv")
+    assert (status, out) == (2, "")
+    assert "-n must be an integer of at most 2147483647; got 99999999999." in err
+
+
 @pytest.mark.parametrize("suffix", ["csv", "npy", "npz"])
 def test_sample_then_score(trained, tmp_path, capsys, suffix):
     rows, scores = tmp_path / f"rows.{suffix}", tmp_path / f"scores.{suffix}"
