@@ -7,6 +7,7 @@ import tensorflow as tf
 from conftest import make_small, mostly_slow, scramble
 
 import tfp_flows as tff
+from tfp_flows.arrays import whole_arrays
 
 KERAS_3 = hasattr(tf.keras, "Variable")
 ROWS = tff.datasets.gaussian().sample(200, seed=0)
@@ -69,9 +70,62 @@ def test_weights_of_another_flow_are_refused(tmp_path):
     build().save_weights(tmp_path / "x.weights.h5")
     other = build(seed=1, hidden_units=(9, 9))
     before = scores(other)
-    with pytest.raises(ValueError, match=r"must be|shape|expected"):
+    with pytest.raises(ValueError, match=r"belongs to a flow with other layers or options"):
         other.load_weights(tmp_path / "x.weights.h5")
     np.testing.assert_array_equal(scores(other), before)
+
+
+@pytest.mark.parametrize("options", mostly_slow([{"mixing": "none"}, {"activation": "relu"}, {"order": 2}], 1))
+@pytest.mark.parametrize("name", ["x.weights.h5", "checkpoint"])
+def test_weights_of_a_flow_of_the_same_shapes_are_refused(name, options, tmp_path):
+    model = build()
+    if "order" in options:
+        model, other = (drawn_order(seed) for seed in (1, 2))
+    else:
+        other = build(seed=1, **options)
+    before = [v.numpy() for v in other.flow.variables]
+    if name == "checkpoint":
+        path, read = tf.train.Checkpoint(model=model).write(str(tmp_path / name)), tf.train.Checkpoint(model=other).read
+    else:
+        path, read = tmp_path / name, other.load_weights
+        model.save_weights(path)
+    with pytest.raises(ValueError, match="belongs to a flow with other layers or options than this one"):
+        read(path)
+    for variable, value in zip(other.flow.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+def drawn_order(seed: int) -> tff.FlowModel:
+    """A flow whose network has an order that was drawn, and that no variable knows."""
+    made = tff.networks.MADE(5, hidden_units=(8,), order="random", seed=seed)
+    return tff.FlowModel(tff.Flow([tff.bijectors.MaskedAutoregressiveFlow(made, name="layer")], event_size=5))
+
+
+def test_files_without_a_recipe_are_read_as_before(tmp_path, monkeypatch):
+    """Those of old, of which a checkpoint is consumed as well."""
+    model, again = build(), build(seed=1)
+    with monkeypatch.context() as old:
+        old.setattr(tff.FlowLayer, "save_own_variables", save_arrays_alone)
+        model.save_weights(tmp_path / "x.weights.h5")
+    again.load_weights(tmp_path / "x.weights.h5")
+    np.testing.assert_array_equal(scores(again), scores(model))
+    holder = tf.train.Checkpoint(flow=tf.train.Checkpoint(**children(model.flow)))
+    path = holder.write(str(tmp_path / "checkpoint"))
+    other = build(seed=2)
+    tf.train.Checkpoint(flow=other.flow).read(path).assert_consumed()
+    np.testing.assert_array_equal(scores(other), scores(model))
+    path = tf.train.Checkpoint(flow=model.flow).write(str(tmp_path / "new"))
+    tf.train.Checkpoint(flow=build(seed=3).flow).read(path).assert_consumed()
+
+
+def save_arrays_alone(layer, store) -> None:
+    for name, array in whole_arrays(layer.flow).items():
+        store[name.replace("/", ".")] = array
+
+
+def children(flow) -> dict:
+    """What a checkpoint has of a flow, but for its own state."""
+    return dict(flow._trackable_children())
 
 
 @pytest.mark.parametrize("weights_only", mostly_slow([True, False], 1))

@@ -11,6 +11,9 @@ from tfp_flows.checks import check_number, check_sizes
 from tfp_flows.datasets import matched
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.identity import Identity, recipe_as_read
+from tfp_flows.probes import probes_of_law
+from tfp_flows.recipe import unwritten
 from tfp_flows.training.callbacks import values_of
 from tfp_flows.training.checkpoint import as_plan
 from tfp_flows.training.history import History
@@ -152,8 +155,8 @@ def distill(
     if checkpoint is not None:
         settings = {"epochs": epochs, "batch_size": batch_size, "steps_per_epoch": steps_per_epoch, "warm_up": warm_up}
         settings |= {"patience": patience, "seed": seed, "xla": uses_xla(jit_compile, steps)}
-        rows = identity_of(Rows(contexts), *(Rows(v) for v in values_of(getattr(teacher, "variables", ()))))
-        plan = as_plan(checkpoint, checkpoint_every, model, {"training": "distill", "rows": rows, **settings})
+        settings |= {"training": "distill", "rows": identity_of(Rows(contexts)), **_settings_of(teacher)}
+        plan = as_plan(checkpoint, checkpoint_every, model, settings)
     return run(
         model,
         lambda i: untuned(
@@ -174,6 +177,14 @@ def distill(
         learning_rate=learning_rate,
         checkpoint=plan,
     )
+
+
+def _settings_of(teacher: tfp.distributions.Distribution) -> dict[str, Any]:
+    """What tells this teacher from any other, in a checkpoint: its recipe, its variables, or else its densities."""
+    recipe = recipe_as_read(teacher)
+    probes = probes_of_law(teacher) if unwritten(recipe) else {}
+    values = identity_of(*(Rows(value) for value in values_of(getattr(teacher, "variables", ()))))
+    return {"teacher": Identity(recipe, probes)._asdict(), "teacher's variables": values}
 
 
 class _Distillation(TrainedFlow):
