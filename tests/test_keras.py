@@ -262,6 +262,82 @@ def test_named_columns_are_matched():
         model.fit(table.rename(columns={"a": "c"}), epochs=1, verbose=0)
 
 
+NAMED = pandas.DataFrame(ROWS, columns=["a", "b"]), pandas.DataFrame(10.0 + 3.0 * ROWS, columns=["c", "d"])
+SHUFFLED = NAMED[0][["b", "a"]], NAMED[1][["d", "c"]]
+WEIGHTS = np.repeat([1.0, 0.0], [50, 150])
+
+
+@pytest.fixture(scope="module")
+def named() -> tff.FlowModel:
+    """A model that knows the names of its columns, and that no step changes."""
+    model = tff.FlowModel(scramble(make_small("maf", 2, context_size=2, batch_norm=False), 0.05))
+    model.flow.standardize(*NAMED[:1], context=NAMED[1])
+    model.flow.columns, model.flow.context_columns = ("a", "b"), ("c", "d")
+    model.compile(tf.keras.optimizers.SGD(0.0), jit_compile=False)
+    return model
+
+
+GIVEN = {
+    "fit": lambda m, x, c: m.fit(x, c, shuffle=False, verbose=0).history["nll"][0],
+    "validation_data": lambda m, x, c: m.fit(*NAMED, validation_data=(x, c), verbose=0).history["val_nll"][0],
+    "evaluate": lambda m, x, c: m.evaluate(x, c, verbose=0),
+    "train_on_batch": lambda m, x, c: m.train_on_batch(x, c),
+    "test_on_batch": lambda m, x, c: m.test_on_batch(x, c),
+    "predict": lambda m, x, c: -m.predict((x, c), verbose=0),
+    "predict of a list": lambda m, x, c: -m.predict([x, c], verbose=0),
+    "predict_on_batch": lambda m, x, c: -m.predict_on_batch((x, c)),
+    "call": lambda m, x, c: -m((x, c)).numpy(),
+    "call with a context": lambda m, x, c: -m(x, context=c).numpy(),
+    "the layer": lambda m, x, c: -m.layer(x, context=c).numpy(),
+}
+
+
+@pytest.mark.parametrize("way", GIVEN)
+def test_every_method_matches_columns_by_name(way, named):
+    expected = -np.mean(named.flow.log_prob(NAMED[0], context=NAMED[1]))
+    for tables in (NAMED, SHUFFLED):
+        named.reset_metrics()
+        assert np.mean(GIVEN[way](named, *tables)) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(tff.InputError, match="context has no column 'd'"):
+        GIVEN[way](named, NAMED[0], NAMED[1].rename(columns={"d": "e"}))
+
+
+def test_weights_of_validation_data_count():
+    model = build()
+    model.compile(tf.keras.optimizers.SGD(0.0), jit_compile=False)
+    for weights in (WEIGHTS, pandas.Series(WEIGHTS)):
+        logs = model.fit(ROWS, validation_data=(ROWS, None, weights), verbose=0).history
+        assert logs["val_nll"][0] == pytest.approx(-np.mean(scores(model)[:50]), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda m: m.fit(ROWS, verbose=0), "context must be rows of 2 columns"),
+        (lambda m: m.fit(ROWS[:, :1], ROWS, verbose=0), r"x must be rows of 2 columns; got shape \[200, 1\]"),
+        (lambda m: m.evaluate(ROWS, ROWS[:9], verbose=0), "a row for each of the 200 rows of x; got 9"),
+        (lambda m: m.predict(([[1.0, 2.0, 3.0]], [[1.0, 2.0]]), verbose=0), "x has 3 columns; expected 2: a, b"),
+        (lambda m: m.train_on_batch((ROWS, ROWS), ROWS), "context was given twice"),
+        (lambda m: m.fit(ROWS, ROWS, sample_weight=-WEIGHTS, verbose=0), "sample_weight must be at least 0"),
+        (lambda m: m.evaluate(ROWS, ROWS, sample_weight=0 * WEIGHTS, verbose=0), "not all 0"),
+        (lambda m: m.test_on_batch(ROWS, ROWS, sample_weight="balanced"), "a number for each row; got 'balanced'"),
+        (lambda _: tff.FlowModel(None), "flow must be a tff.Flow; got None"),
+        (lambda _: tff.FlowLayer("maf"), "flow must be a tff.Flow; got 'maf'"),
+        (lambda m: tff.FlowModel(m.flow, entropy="a"), "entropy is 'a'; expected a number"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_sentence(call, sentence, named):
+    with pytest.raises(tff.InputError, match=sentence):
+        call(named)
+
+
+def test_rows_may_be_lists(named):
+    expected = named.predict((ROWS[:4], ROWS[:4]), verbose=0)
+    np.testing.assert_allclose(named.predict((ROWS[:4].tolist(), ROWS[:4].tolist()), verbose=0), expected, rtol=1e-5)
+    model = build()
+    np.testing.assert_allclose(model.predict(ROWS[:2].tolist(), verbose=0), scores(model)[:2], rtol=1e-5)
+
+
 FAR = 50.0 + ROWS
 
 

@@ -10,6 +10,7 @@ from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.identity import Identity, identity_of, put_arrays
 from tfp_flows.recipe import make_again, recipe_of
+from tfp_flows.training.given import named_in_order
 from tfp_flows.words import in_short
 
 __all__ = ["FlowLayer"]
@@ -58,6 +59,13 @@ class FlowLayer(tf.keras.layers.Layer):
 
         def __call__(self, x: Any, context: Any = None, training: bool = False) -> tf.Tensor:  # noqa: D102
             ...
+
+    else:
+
+        def __call__(self, x: Any, context: Any = None, **options: Any) -> tf.Tensor:
+            """As any Keras layer's; names are matched before Keras makes tensors of tables."""
+            x, context = named_in_order(self.flow, x, context)
+            return super().__call__(x, **({} if context is None else {"context": context}), **options)
 
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """Log-probability of rows `x [..., D]`, `[...]`, nats."""
