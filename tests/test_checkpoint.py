@@ -10,11 +10,13 @@ import threading
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from conftest import make_small, scramble
 
 import tfp_flows as tff
 from tfp_flows.training.checkpoint import FILE
 
+WIDE = tfp.distributions.MultivariateNormalDiag(tf.zeros(2), tf.fill([2], 9.0))
 ROWS = tff.datasets.gaussian().sample(400, seed=0)
 QUICK = {"verbose": False, "jit_compile": False, "epochs": 3}
 
@@ -188,6 +190,9 @@ def begun(tmp_path_factory):
         ({"x": ROWS + 1e-3}, "it has other rows"),
         ({"validation_data": ROWS}, "it has other validation rows"),
         ({"flow": lambda: make_small("nice", 2)}, "it has other variables"),
+        ({"flow": lambda: make_small("real_nvp", 2, num_layers=2, mixing="none")}, "it has another flow"),
+        ({"flow": lambda: make_small("real_nvp", 2, num_layers=2, log_scale_bound=1.0)}, "it has another flow"),
+        ({"flow": lambda: make_small("real_nvp", 2, num_layers=2, base=WIDE)}, "it has another flow"),
     ],
 )
 def test_a_checkpoint_of_another_training_is_refused(change, message, begun, tmp_path):
@@ -201,6 +206,58 @@ def test_a_checkpoint_of_another_training_is_refused(change, message, begun, tmp
     assert (tmp_path / FILE).read_bytes() == before
     for variable, value in zip(flow.variables, start, strict=True):
         np.testing.assert_array_equal(variable, value)
+
+
+class Unwritten(tfp.distributions.MultivariateNormalDiag):
+    """A law of a class that no recipe can name, without variables."""
+
+    def __init__(self, loc):
+        super().__init__(loc=tf.fill([2], loc), scale_diag=tf.ones(2))
+
+
+class Moved(Unwritten):
+    """The same, somewhere else."""
+
+    def __init__(self):
+        super().__init__(5.0)
+
+
+Moved.__name__ = "Unwritten"
+
+
+@pytest.mark.parametrize(
+    ("teacher", "other"),
+    [
+        (lambda: make_small("nice", 2), lambda: make_small("nice", 2, mixing="none")),
+        (lambda: tfp.distributions.MultivariateNormalDiag(tf.zeros(2)), lambda: WIDE),
+        (lambda: Unwritten(0.0), Moved),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:no epoch had a lower validation KL")
+def test_a_checkpoint_of_another_teacher_is_refused(teacher, other, tmp_path):
+    options = QUICK | {"epochs": 1, "steps_per_epoch": 2, "batch_size": 8, "checkpoint": tmp_path}
+    student = make_small("mlp", 2, num_layers=1)
+    tff.distill(teacher(), student, **options)
+    ended = [v.numpy() for v in student.variables]
+    again = make_small("mlp", 2, num_layers=1)
+    with pytest.raises(tff.InputError, match="is of another training: it has another teacher"):
+        tff.distill(other(), again, **options)
+    tff.distill(teacher(), again, **options)
+    for variable, value in zip(again.variables, ended, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+def test_a_checkpoint_with_a_base_that_cannot_be_written_down_is_held_against_it(tmp_path):
+    options = QUICK | {"epochs": 1, "checkpoint": tmp_path}
+    build = lambda base: make_small("nice", 2, base=base)  # noqa: E731
+    tff.fit(build(Unwritten(0.0)), ROWS, **options)
+    flow = build(Moved())
+    start = [v.numpy() for v in flow.variables]
+    with pytest.raises(tff.InputError, match="belongs to a flow with another base than this one"):
+        tff.fit(flow, ROWS, **options)
+    for variable, value in zip(flow.variables, start, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    tff.fit(build(Unwritten(0.0)), ROWS, **options)
 
 
 @pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"junk", lambda b: b[:-900]])

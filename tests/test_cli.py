@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -326,3 +328,28 @@ def test_options_of_a_chain_are_kept_by_the_run(tmp_path):
     assert call("train", "--from", first, "--no-whiten", "--octaves", "3", "--out", second) == 0
     config = tff.load(second).config
     assert (config["whiten"], config["octaves"], config["base"]) == (False, 3, "student_t")
+
+
+def test_a_finished_run_whose_rows_are_gone_has_failed_figures_alone(tmp_path, capsys):
+    rows = tmp_path / "rows.csv"
+    tff.datasets.write_rows(rows, tff.datasets.gaussian().sample(200, seed=0))
+    folder = tmp_path / "run"
+    assert call("train", "--flow", "nice", "--data", rows, *FAST, "--out", folder) == 0
+    capsys.readouterr()
+    rows.unlink()
+    status, out, err = run(capsys, "train", "--resume", folder)
+    assert status == 1
+    assert "NLL" in out
+    assert err.startswith("tfp-flows: figures were not drawn: ")
+    assert "rows.csv" in err
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+def test_a_full_stdout_is_called_by_its_name():
+    code = "from tfp_flows.cli import main; main()"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code, "list"], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr.decode()) == (
+        2,
+        "tfp-flows: stdout cannot be written: No space left on device.\n",
+    )

@@ -1,6 +1,7 @@
 """distill: what it reaches, what it leaves alone, and what it refuses."""
 
 import numpy as np
+import pandas
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -85,6 +86,34 @@ def test_context_reaches_both():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:no epoch had a lower validation KL")
+def test_columns_are_matched_by_name_and_the_student_learns_them():
+    teacher = scramble(make_small("maf", 2, context_size=2, batch_norm=False), scale=0.1)
+    teacher.columns, teacher.context_columns = ("a", "b"), ("c", "d")
+    context = pandas.DataFrame(np.random.default_rng(0).normal(size=(50, 2)), columns=["c", "d"])
+    options = {"epochs": 1, "steps_per_epoch": 2, "batch_size": 8, "verbose": False, "jit_compile": False}
+
+    def build(**more) -> tff.Flow:
+        return tff.iaf(2, num_layers=1, hidden_units=(4,), context_size=2, seed=0, **more)
+
+    students = [build(), build()]
+    for student, table in zip(students, (context, context[["d", "c"]]), strict=True):
+        tff.distill(teacher, student, context=table, **options)
+        assert (student.columns, student.context_columns) == (("a", "b"), ("c", "d"))
+    for one, other in zip(*(student.variables for student in students), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(tff.InputError, match="context has no column 'd'"):
+        tff.distill(teacher, build(), context=context.rename(columns={"d": "e"}), **options)
+    student = build()
+    student.columns = ("b", "a")
+    with pytest.raises(tff.InputError, match="the student's columns must be the teacher's, a, b; got b, a"):
+        tff.distill(teacher, student, context=context, **options)
+    teacher.context_columns = None
+    student = build()
+    tff.distill(teacher, student, context=context, **options)
+    assert student.context_columns == ("c", "d")
+
+
 def test_reproducible_by_seed():
     runs = []
     for seed in (3, 3, 4):
@@ -120,6 +149,7 @@ def test_divergence_restores_the_start():
         (lambda: tfd.Normal(0.0, 1.0), {}, "teacher must be over rows of 2"),
         (lambda: make_small("maf", 2, dtype="float64"), {}, "one dtype; got float64 and float32"),
         (lambda: make_small("maf", 2, context_size=1), {}, "context_size=1, student 0"),
+        (lambda: make_small("maf", 2, dequantize=[0]), {}, r"the whole numbers that the teacher has: dequantize=\[0\]"),
         (lambda: make_small("maf", 2), {"context": np.zeros([5, 1])}, "neither takes one"),
         (lambda: make_small("maf", 2), {"epochs": 0}, "epochs must be an integer of at least 1; got 0"),
         (lambda: make_small("maf", 2), {"steps_per_epoch": 1.5}, "steps_per_epoch must be an integer"),
@@ -134,6 +164,12 @@ def test_bad_input_is_refused(teacher, options, message):
         tff.distill(teacher(), student, **(QUICK | options))
     for variable, value in zip(student.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
+
+
+def test_a_student_of_whole_numbers_is_refused_where_the_teacher_has_none():
+    for teacher in (make_small("maf", 2), tfp.distributions.MultivariateNormalDiag(tf.zeros(2))):
+        with pytest.raises(tff.InputError, match=r"no dequantize, as the teacher has none; got dequantize=\[1\]"):
+            tff.distill(teacher, make_small("iaf", 2, dequantize=[1]))
 
 
 def test_a_student_cannot_teach_itself():

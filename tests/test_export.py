@@ -1,5 +1,6 @@
 """A SavedModel of a flow, loaded where neither this package nor TFP can be imported."""
 
+import os
 import subprocess
 import sys
 
@@ -76,3 +77,69 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("all of it")
     with pytest.raises(tff.InputError, match="in use, and not by a SavedModel"):
         make_small("nice", 2).export(tmp_path)
+
+
+def scores(folder, x):
+    loaded = tf.saved_model.load(str(folder))
+    return loaded.log_prob(x).numpy()
+
+
+def test_a_disk_that_fills_up_leaves_the_old_flow_and_a_folder_that_can_be_used(tmp_path, rng):
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    one, other = (scramble(make_small("nice", 2), seed=seed) for seed in (0, 1))
+    x = tf.constant(rng.normal(size=(3, 2)).astype("float32"))
+    one.export(tmp_path / "old")
+    for most in (100, 20_000):  # bytes: the variables are more than the one, the graph more than the other
+        for name in ("old", "new"):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+            try:
+                with pytest.raises(tff.InputError, match=rf"{name} cannot be written: "):
+                    other.export(tmp_path / name)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    np.testing.assert_allclose(scores(tmp_path / "old", x), one.log_prob(x), rtol=1e-6)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["old"]
+    (tmp_path / "new" / "variables").mkdir(parents=True)  # what a process that was killed may leave
+    (tmp_path / "old" / "notes.txt").write_text("mine")
+    for name in ("old", "new"):
+        other.export(tmp_path / name)
+        np.testing.assert_allclose(scores(tmp_path / name, x), other.log_prob(x), rtol=1e-6)
+    assert (tmp_path / "old" / "notes.txt").read_text() == "mine"
+    assert not (tmp_path / "old" / ".staged").exists()
+
+
+def test_a_process_that_is_killed_leaves_no_mixture(tmp_path, monkeypatch):
+    one, other = (scramble(make_small("nice", 2), seed=seed) for seed in (0, 1))
+    one.export(tmp_path)
+    replace, killed = os.replace, []
+
+    def kill(source, target):
+        if killed or "saved_model" in str(source):
+            killed.append(target)
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", kill)
+    with pytest.raises(KeyboardInterrupt):
+        other.export(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(OSError, match="SavedModel file does not exist"):
+        tf.saved_model.load(str(tmp_path))
+    other.export(tmp_path)
+
+
+def test_an_export_says_nothing(tmp_path, caplog):
+    logger = tf.get_logger()
+    logger.addHandler(caplog.handler)
+    try:
+        make_small("nice", 2).export(tmp_path)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("folder", [None, "", 3])
+def test_what_is_no_folder_is_refused(folder):
+    with pytest.raises(tff.InputError, match="folder must be a path; got"):
+        make_small("nice", 2).export(folder)

@@ -7,6 +7,7 @@ import tensorflow as tf
 from conftest import make_small, mostly_slow, scramble
 
 import tfp_flows as tff
+from tfp_flows.arrays import whole_arrays
 
 KERAS_3 = hasattr(tf.keras, "Variable")
 ROWS = tff.datasets.gaussian().sample(200, seed=0)
@@ -69,9 +70,62 @@ def test_weights_of_another_flow_are_refused(tmp_path):
     build().save_weights(tmp_path / "x.weights.h5")
     other = build(seed=1, hidden_units=(9, 9))
     before = scores(other)
-    with pytest.raises(ValueError, match=r"must be|shape|expected"):
+    with pytest.raises(ValueError, match=r"belongs to a flow with other layers or options"):
         other.load_weights(tmp_path / "x.weights.h5")
     np.testing.assert_array_equal(scores(other), before)
+
+
+@pytest.mark.parametrize("options", mostly_slow([{"mixing": "none"}, {"activation": "relu"}, {"order": 2}], 1))
+@pytest.mark.parametrize("name", ["x.weights.h5", "checkpoint"])
+def test_weights_of_a_flow_of_the_same_shapes_are_refused(name, options, tmp_path):
+    model = build()
+    if "order" in options:
+        model, other = (drawn_order(seed) for seed in (1, 2))
+    else:
+        other = build(seed=1, **options)
+    before = [v.numpy() for v in other.flow.variables]
+    if name == "checkpoint":
+        path, read = tf.train.Checkpoint(model=model).write(str(tmp_path / name)), tf.train.Checkpoint(model=other).read
+    else:
+        path, read = tmp_path / name, other.load_weights
+        model.save_weights(path)
+    with pytest.raises(ValueError, match="belongs to a flow with other layers or options than this one"):
+        read(path)
+    for variable, value in zip(other.flow.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+def drawn_order(seed: int) -> tff.FlowModel:
+    """A flow whose network has an order that was drawn, and that no variable knows."""
+    made = tff.networks.MADE(5, hidden_units=(8,), order="random", seed=seed)
+    return tff.FlowModel(tff.Flow([tff.bijectors.MaskedAutoregressiveFlow(made, name="layer")], event_size=5))
+
+
+def test_files_without_a_recipe_are_read_as_before(tmp_path, monkeypatch):
+    """Those of old, of which a checkpoint is consumed as well."""
+    model, again = build(), build(seed=1)
+    with monkeypatch.context() as old:
+        old.setattr(tff.FlowLayer, "save_own_variables", save_arrays_alone)
+        model.save_weights(tmp_path / "x.weights.h5")
+    again.load_weights(tmp_path / "x.weights.h5")
+    np.testing.assert_array_equal(scores(again), scores(model))
+    holder = tf.train.Checkpoint(flow=tf.train.Checkpoint(**children(model.flow)))
+    path = holder.write(str(tmp_path / "checkpoint"))
+    other = build(seed=2)
+    tf.train.Checkpoint(flow=other.flow).read(path).assert_consumed()
+    np.testing.assert_array_equal(scores(other), scores(model))
+    path = tf.train.Checkpoint(flow=model.flow).write(str(tmp_path / "new"))
+    tf.train.Checkpoint(flow=build(seed=3).flow).read(path).assert_consumed()
+
+
+def save_arrays_alone(layer, store) -> None:
+    for name, array in whole_arrays(layer.flow).items():
+        store[name.replace("/", ".")] = array
+
+
+def children(flow) -> dict:
+    """What a checkpoint has of a flow, but for its own state."""
+    return dict(flow._trackable_children())
 
 
 @pytest.mark.parametrize("weights_only", mostly_slow([True, False], 1))
@@ -206,6 +260,82 @@ def test_named_columns_are_matched():
     np.testing.assert_allclose(model.predict(table[["b", "a"]], verbose=0), scores(model), rtol=1e-5)
     with pytest.raises(tff.InputError, match="no column 'a'"):
         model.fit(table.rename(columns={"a": "c"}), epochs=1, verbose=0)
+
+
+NAMED = pandas.DataFrame(ROWS, columns=["a", "b"]), pandas.DataFrame(10.0 + 3.0 * ROWS, columns=["c", "d"])
+SHUFFLED = NAMED[0][["b", "a"]], NAMED[1][["d", "c"]]
+WEIGHTS = np.repeat([1.0, 0.0], [50, 150])
+
+
+@pytest.fixture(scope="module")
+def named() -> tff.FlowModel:
+    """A model that knows the names of its columns, and that no step changes."""
+    model = tff.FlowModel(scramble(make_small("maf", 2, context_size=2, batch_norm=False), 0.05))
+    model.flow.standardize(*NAMED[:1], context=NAMED[1])
+    model.flow.columns, model.flow.context_columns = ("a", "b"), ("c", "d")
+    model.compile(tf.keras.optimizers.SGD(0.0), jit_compile=False)
+    return model
+
+
+GIVEN = {
+    "fit": lambda m, x, c: m.fit(x, c, shuffle=False, verbose=0).history["nll"][0],
+    "validation_data": lambda m, x, c: m.fit(*NAMED, validation_data=(x, c), verbose=0).history["val_nll"][0],
+    "evaluate": lambda m, x, c: m.evaluate(x, c, verbose=0),
+    "train_on_batch": lambda m, x, c: m.train_on_batch(x, c),
+    "test_on_batch": lambda m, x, c: m.test_on_batch(x, c),
+    "predict": lambda m, x, c: -m.predict((x, c), verbose=0),
+    "predict of a list": lambda m, x, c: -m.predict([x, c], verbose=0),
+    "predict_on_batch": lambda m, x, c: -m.predict_on_batch((x, c)),
+    "call": lambda m, x, c: -m((x, c)).numpy(),
+    "call with a context": lambda m, x, c: -m(x, context=c).numpy(),
+    "the layer": lambda m, x, c: -m.layer(x, context=c).numpy(),
+}
+
+
+@pytest.mark.parametrize("way", GIVEN)
+def test_every_method_matches_columns_by_name(way, named):
+    expected = -np.mean(named.flow.log_prob(NAMED[0], context=NAMED[1]))
+    for tables in (NAMED, SHUFFLED):
+        named.reset_metrics()
+        assert np.mean(GIVEN[way](named, *tables)) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(tff.InputError, match="context has no column 'd'"):
+        GIVEN[way](named, NAMED[0], NAMED[1].rename(columns={"d": "e"}))
+
+
+def test_weights_of_validation_data_count():
+    model = build()
+    model.compile(tf.keras.optimizers.SGD(0.0), jit_compile=False)
+    for weights in (WEIGHTS, pandas.Series(WEIGHTS)):
+        logs = model.fit(ROWS, validation_data=(ROWS, None, weights), verbose=0).history
+        assert logs["val_nll"][0] == pytest.approx(-np.mean(scores(model)[:50]), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda m: m.fit(ROWS, verbose=0), "context must be rows of 2 columns"),
+        (lambda m: m.fit(ROWS[:, :1], ROWS, verbose=0), r"x must be rows of 2 columns; got shape \[200, 1\]"),
+        (lambda m: m.evaluate(ROWS, ROWS[:9], verbose=0), "a row for each of the 200 rows of x; got 9"),
+        (lambda m: m.predict(([[1.0, 2.0, 3.0]], [[1.0, 2.0]]), verbose=0), "x has 3 columns; expected 2: a, b"),
+        (lambda m: m.train_on_batch((ROWS, ROWS), ROWS), "context was given twice"),
+        (lambda m: m.fit(ROWS, ROWS, sample_weight=-WEIGHTS, verbose=0), "sample_weight must be at least 0"),
+        (lambda m: m.evaluate(ROWS, ROWS, sample_weight=0 * WEIGHTS, verbose=0), "not all 0"),
+        (lambda m: m.test_on_batch(ROWS, ROWS, sample_weight="balanced"), "a number for each row; got 'balanced'"),
+        (lambda _: tff.FlowModel(None), "flow must be a tff.Flow; got None"),
+        (lambda _: tff.FlowLayer("maf"), "flow must be a tff.Flow; got 'maf'"),
+        (lambda m: tff.FlowModel(m.flow, entropy="a"), "entropy is 'a'; expected a number"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_sentence(call, sentence, named):
+    with pytest.raises(tff.InputError, match=sentence):
+        call(named)
+
+
+def test_rows_may_be_lists(named):
+    expected = named.predict((ROWS[:4], ROWS[:4]), verbose=0)
+    np.testing.assert_allclose(named.predict((ROWS[:4].tolist(), ROWS[:4].tolist()), verbose=0), expected, rtol=1e-5)
+    model = build()
+    np.testing.assert_allclose(model.predict(ROWS[:2].tolist(), verbose=0), scores(model)[:2], rtol=1e-5)
 
 
 FAR = 50.0 + ROWS

@@ -413,3 +413,46 @@ def test_bad_input_is_refused_and_nothing_is_trained(change, message, rows):
         tff.fit(flow, arguments.pop("x"), **arguments)
     for variable, value in zip(flow.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
+
+
+def streamed(*parts, size=50):
+    return tf.data.Dataset.from_tensor_slices(parts if len(parts) > 1 else parts[0]).batch(size)
+
+
+STREAMED = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
+NO_CONTEXT, HOLE = np.zeros([200, 0], "float32"), np.where(np.arange(200) == 150, np.nan, 1.0).astype("float32")
+
+
+@pytest.mark.parametrize(
+    ("parts", "context_size", "sentence"),
+    [
+        ((STREAMED, NO_CONTEXT, -np.ones(200)), 0, "sample_weight must be at least 0, and not all 0; got a minimum"),
+        ((STREAMED, NO_CONTEXT, np.zeros(200)), 0, "sample_weight must be at least 0, and not all 0"),
+        ((STREAMED, NO_CONTEXT, HOLE), 0, "sample_weight: row 151, column 1 is nan"),
+        ((STREAMED, NO_CONTEXT, STREAMED), 0, r"sample_weight must be a number for each row .* got shape \[50, 2\]"),
+        ((STREAMED, STREAMED[:, 0]), 1, r"context must be a row for each row .* \[B, 1\]; got shape \[50\]"),
+        ((STREAMED, STREAMED), 1, "context has 2 columns; expected 1"),
+        ((STREAMED, HOLE[:, None]), 1, "context: row 151, column 1 is nan"),
+        ((STREAMED,) * 4, 0, "x must be a tf.data.Dataset of batches .* got elements of 4 parts"),
+    ],
+)
+def test_batches_of_a_pipeline_are_checked(parts, context_size, sentence):
+    flow = make_small("nice", 2, **({"context_size": context_size} if context_size else {}))
+    with pytest.raises(tff.InputError, match=sentence):
+        tff.fit(flow, streamed(*parts), epochs=1, verbose=False, jit_compile=False)
+    assert flow.is_unstandardized
+
+
+def test_weights_below_zero_far_down_a_pipeline_end_the_training(monkeypatch):
+    from tfp_flows.training import rows
+
+    monkeypatch.setattr(rows, "STATISTICS_ROWS", 100)
+    weights = np.where(np.arange(200) < 150, 1.0, -1.0).astype("float32")
+    with pytest.raises(tff.DivergenceError, match="the loss was nan in epoch 1"):
+        tff.fit(
+            make_small("nice", 2),
+            streamed(STREAMED, NO_CONTEXT, weights),
+            epochs=1,
+            verbose=False,
+            jit_compile=False,
+        )

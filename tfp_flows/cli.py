@@ -75,14 +75,30 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.showwarning = _warn
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except (InputError, DivergenceError) as error:
         _refuse(str(error), 2)
     except BrokenPipeError:  # whoever read stdout has gone; there is nothing more to be said there
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
     except OSError as error:
-        _refuse(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}", 2)
+        if error.filename is None and not _stdout_works():
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python has left to write at its end
+            _refuse(f"stdout cannot be written: {error.strerror or error}.", 2)
+        _refuse(f"{error.filename or 'a file'} cannot be used: {error.strerror or error}.", 2)
+
+
+def _stdout_works() -> bool:
+    """Whether anything can be printed: the error itself does not say what could not be written."""
+    try:
+        print()
+        sys.stdout.flush()
+    except OSError:
+        return False
+    return True
 
 
 def _warn(message: Any, category: type[Warning], *_: Any) -> None:
@@ -403,6 +419,9 @@ def _finish(run: "Run") -> None:
         console.print(_measured(run.metrics, "held-out row"))
     try:
         _draw(run)
+    except InputError as error:  # the training has ended well: rows that are gone now cost its figures alone
+        print(f"tfp-flows: figures were not drawn: {_in_options(str(error))}", file=sys.stderr)
+        raise typer.Exit(1) from error
     finally:
         console.print(f"weights, metrics and figures are in {run.folder}")
 

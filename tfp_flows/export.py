@@ -1,20 +1,36 @@
 """A flow as a SavedModel that plain TensorFlow loads, without this package and without TFP."""
 
+import contextlib
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short
 
 __all__ = ["export_flow", "exported_functions"]
 
 
+STAGED = ".staged"
+GRAPH = "saved_model.pb"  # without it, nothing is a SavedModel
+OURS = {GRAPH, "fingerprint.pb", "variables", "assets", STAGED}
+
+
 def export_flow(flow: Any, folder: str | os.PathLike) -> None:
-    """Writes the SavedModel of `Flow.export` into a folder; `InputError` if it cannot be written there."""
+    """Writes the SavedModel of `Flow.export` into a folder; `InputError` if it cannot be written there.
+
+    What is there before stays until all is written. A process that is killed while the new one is put in its place
+    leaves a folder that TensorFlow refuses to load, and never the graph of one flow with the variables of another.
+    """
+    if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
+        raise InputError(f"folder must be a path; got {in_short(folder)}.")
     folder = Path(folder)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "saved_model.pb").exists()):
+    there = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    if folder.is_file() or (GRAPH not in there and not there <= OURS):
         raise InputError(f"{folder} is in use, and not by a SavedModel: choose another folder.")
     functions = exported_functions(flow)
     module = tf.Module()
@@ -22,10 +38,41 @@ def export_flow(flow: Any, folder: str | os.PathLike) -> None:
     for name, function in functions.items():
         setattr(module, name, function)
     signatures = {name: function.get_concrete_function(*_specs(flow, name)) for name, function in functions.items()}
+    staged, is_new = folder / STAGED, not folder.exists()
     try:
-        tf.saved_model.save(module, str(folder), signatures=signatures)
+        staged.mkdir(parents=True, exist_ok=True)
+        with _no_word_of_tensorflow():
+            tf.saved_model.save(module, str(staged), signatures=signatures)
+        _put_in_place(staged, folder)
     except (OSError, tf.errors.OpError) as error:
-        raise InputError(f"{folder} cannot be written: {error}.") from error
+        reason = getattr(error, "strerror", None) or getattr(error, "message", None) or error
+        raise InputError(f"{folder} cannot be written: {reason}.") from error
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+        if is_new:
+            with contextlib.suppress(OSError):  # it is not empty: all went well
+                folder.rmdir()
+
+
+def _put_in_place(staged: Path, folder: Path) -> None:
+    """Moves the parts of a SavedModel; its graph goes first and comes last."""
+    (folder / GRAPH).unlink(missing_ok=True)
+    for part in sorted(staged.iterdir(), key=lambda part: part.name == GRAPH):
+        if part.is_dir():
+            shutil.rmtree(folder / part.name, ignore_errors=True)
+        os.replace(part, folder / part.name)
+
+
+@contextlib.contextmanager
+def _no_word_of_tensorflow() -> Iterator[None]:
+    """Within the block TensorFlow logs errors alone: it warns of what TFP does, and that a recipe is not restored."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel("ERROR")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def exported_functions(flow: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tfp_flows.door import exact, rows_of_statistics, with_last
 from tfp_flows.errors import InputError
 from tfp_flows.export import export_flow, exported_functions
 from tfp_flows.far import log_prob_of_any_rows
+from tfp_flows.identity import Identified
 from tfp_flows.networks.context import ContextNetwork
 from tfp_flows.pieces import in_pieces
 from tfp_flows.recipe import Recorded
@@ -35,7 +36,7 @@ __all__ = ["Flow"]
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 
-class Flow(Cumulative, tfd.TransformedDistribution, Recorded):
+class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
     """A normalizing flow: `x = f(u)` with `u ~ p`, by default N(0, I), and f a chain of bijectors, so that
 
     ```

@@ -32,16 +32,15 @@ import tfp_flows
 from tfp_flows.arrays import assign_arrays, entries_of, whole_arrays
 from tfp_flows.atomic import atomic_path
 from tfp_flows.errors import InputError
+from tfp_flows.identity import Identity, identity_of, put_arrays
 from tfp_flows.json_files import parsed_json, read_json
-from tfp_flows.probes import probes_of, unlike
-from tfp_flows.recipe import at_most, described, differences, make_again, unwritten
+from tfp_flows.recipe import at_most, make_again, unwritten
 from tfp_flows.run_folder import COMMIT
 
 __all__ = ["State", "make_from", "put_into", "read_state", "restored", "save_state"]
 
 FORMAT = 1
 FILE, HEADER = "flow.npz", "flow.json"
-PARTS = {"base", "context_network"}  # of a flow, that errors call by their names
 CONFIG_0_1, WEIGHTS_0_1 = "config.json", "weights.npz"
 
 # What building from a recipe raises where somebody has put a wrong type, name or number into it.
@@ -74,7 +73,7 @@ def save_state(folder: str | os.PathLike, flow: Any) -> None:
     folder = Path(folder)
     arrays = whole_arrays(flow)
     _check_finite(arrays, flow.name)
-    recipe = _recipe_of(flow)
+    recipe, probes = identity_of(flow)
     opaque = unwritten(recipe)
     header = {
         "format": FORMAT,
@@ -84,7 +83,7 @@ def save_state(folder: str | os.PathLike, flow: Any) -> None:
         "versions": _versions(),
     }
     if opaque:
-        header["probes"] = probes_of(flow, opaque)
+        header["probes"] = probes
     header["sha256"] = _hash_of(header, arrays)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -142,24 +141,13 @@ def restored(state: State, build: Any) -> Any:
 
 def put_into(flow: Any, state: State) -> None:
     """Gives a flow the arrays and the names of columns of a state; `InputError` if it is another flow's."""
-    arrays, probes = state.arrays, state.probes or {}
+    arrays = state.arrays
     if state.config_0_1 is not None:
         arrays = _as_whole_arrays(flow, state)
-    elif state.recipe is not None:
-        other = differences(_recipe_of(flow), state.recipe, probes)
-        if other:
-            what = f"another {' and '.join(other)}" if set(other) <= PARTS else "other layers or options"
-            raise InputError(f"{state.origin} belongs to a flow with {what} than this one.")
     if state.recipe is None or unwritten(state.recipe):
         arrays = _renamed(arrays, list(entries_of(flow)))
-    before = whole_arrays(flow) if probes else {}
-    assign_arrays(flow, arrays, state.origin)
-    for name in unlike(flow, probes):
-        assign_arrays(flow, before, state.origin)
-        raise InputError(
-            f"{state.origin} belongs to a flow with another {name} than this one: with the same variables, and of the "
-            "same numbers, it made others."
-        )
+    identity = Identity(state.recipe, state.probes or {})
+    put_arrays(flow, identity, state.origin, lambda: assign_arrays(flow, arrays, state.origin))
     flow.columns, flow.context_columns = state.columns, state.context_columns
 
 
@@ -183,11 +171,6 @@ def make_from(recipe: dict | None) -> Any:
             "arrays with tff.load(folder, into=flow)."
         )
     return make_again(recipe)
-
-
-def _recipe_of(flow: Any) -> dict:
-    """The recipe as it is once it was written and read; of a part that cannot be written down it has the kind."""
-    return json.loads(json.dumps(described(flow)))
 
 
 def _listed(opaque: Mapping[str, str]) -> str:

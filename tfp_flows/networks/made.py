@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -123,6 +124,13 @@ class MADE(Recorded, tf.Module):
             if context_size:
                 options |= {"use_bias": False, "name": f"{name}/context{i}"}
                 self._context_layers.append(Dense(context_size, mask.shape[1], rng, **options))
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """The arguments, by name; an order that was drawn, as it came out."""
+        arguments = Recorded.made_with.fget(self)
+        is_drawn = isinstance(arguments.get("order"), str) and arguments["order"] == "random"
+        return arguments | ({"order": self.order.tolist()} if is_drawn else {})
 
     def __call__(self, x: tf.Tensor, conditional_input: tf.Tensor | None = None) -> tf.Tensor:
         """`x [..., D]`, `conditional_input [..., C]` -> `[..., D, params]`."""

@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from tfp_flows.atomic import atomic_path, check_space
 from tfp_flows.errors import InputError
+from tfp_flows.identity import Identity, identity_of, others, put_arrays, recipe_as_read
 from tfp_flows.signals import StopNote
 from tfp_flows.training.callbacks import BestWeights, Callback, StopWhenNotFinite
 
@@ -29,7 +30,14 @@ __all__ = ["FILE", "CheckpointPlan", "Checkpoints", "as_plan"]
 
 FILE = "checkpoint.npz"
 FORMAT = 1
-WITHOUT_WORDS = ("optimizer settings", "rows", "validation rows", "variables")  # settings that are too long to show
+WITHOUT_WORDS = (
+    "optimizer settings",
+    "rows",
+    "teacher's variables",
+    "validation rows",
+    "variables",
+)  # too long to show
+LAWS = ("flow", "teacher")  # settings that are an identity each
 _DAMAGED = (OSError, ValueError, LookupError, EOFError, RuntimeError, RecursionError, zipfile.BadZipFile, zlib.error)
 
 
@@ -46,6 +54,7 @@ def as_plan(folder: str | os.PathLike, every: float, model: Any, settings: dict[
     variables = [f"{_dtype(v)} {list(v.shape)}" for v in model.flow.variables]
     optimizer = [type(model.optimizer).__name__, model.optimizer.get_config()]
     made_of = {"variables": variables, "optimizer settings": _unnamed(json.loads(json.dumps(optimizer, default=str)))}
+    made_of["flow"] = Identity(recipe_as_read(model.flow), {})._asdict()
     return CheckpointPlan(Path(folder), every, settings | made_of)
 
 
@@ -201,6 +210,7 @@ class Checkpoints(Callback):
             "best_epoch": self._best.best_epoch,
             "at_start": None if self.at_start is None else self.at_start[0],
             "history": self._history.history,
+            "probes": identity_of(self._trained.flow).probes,
         }
         return facts, {f"{name}{i}": value for name, values in groups.items() for i, value in enumerate(values)}
 
@@ -214,9 +224,9 @@ class Checkpoints(Callback):
         if at_start is not None:
             groups["start"] = groups["weights"]
         values = {name: _fitting(self.path, name, variables, arrays) for name, variables in groups.items()}
-        for name in ("weights", "optimizer"):
-            for variable, value in zip(groups.get(name, ()), values.get(name, ()), strict=True):
-                variable.assign(value)
+        identity = Identity(None, facts.get("probes") or {})  # the recipe is one of the settings
+        put_arrays(self._trained.flow, identity, str(self.path), lambda: _assign(groups["weights"], values["weights"]))
+        _assign(groups.get("optimizer", ()), values.get("optimizer", ()))
         if facts["best_epoch"] is not None:
             kept = values["weights"] if facts["ended"] else values["best"]
             self._best.set(facts["best"], facts["best_epoch"], kept)
@@ -234,6 +244,11 @@ def _write(path: Path, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> 
         np.savez(scratch, facts=text, **arrays)
 
 
+def _assign(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
 def _read(path: Path, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What `_write` wrote; `InputError` if it is damaged, or of a training with other settings."""
     try:
@@ -247,11 +262,21 @@ def _read(path: Path, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[st
     if not whole:
         raise InputError(f"{path} is a checkpoint of another version of tfp_flows; delete it to train from the start.")
     for name, value in json.loads(json.dumps(settings)).items():
-        if found.get(name) != value:
-            what = f"{name} was {found.get(name)!r}, and is {value!r}"
-            what = f"it has other {name}" if name in WITHOUT_WORDS else what
+        what = _difference(name, found.get(name), value)
+        if what:
             raise InputError(f"{path} is of another training: {what}; give another folder, or delete the file.")
     return facts, arrays
+
+
+def _difference(name: str, was: Any, value: Any) -> str:
+    """What is to be said of a setting that was another one; nothing where it was not."""
+    if name in LAWS:
+        whole = isinstance(was, dict) and set(was) == set(Identity._fields)
+        same = whole and not others(Identity(**was), Identity(**value))
+        return "" if same else f"it has another {name}"
+    if was == value:
+        return ""
+    return f"it has other {name}" if name in WITHOUT_WORDS else f"{name} was {was!r}, and is {value!r}"
 
 
 def _fitting(path: Path, name: str, variables: list[Any], arrays: dict[str, np.ndarray]) -> list[np.ndarray]:

@@ -1,5 +1,6 @@
 """distill: fit a flow that samples fast to one that scores fast, on the student's own samples."""
 
+import functools
 import os
 from typing import Any
 
@@ -8,9 +9,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.checks import check_number, check_sizes
-from tfp_flows.datasets import matched
-from tfp_flows.errors import InputError
+from tfp_flows.datasets import as_table, matched
+from tfp_flows.datasets.refusals import some_of
+from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.flow import Flow
+from tfp_flows.identity import Identity, recipe_as_read
+from tfp_flows.probes import probes_of_law
+from tfp_flows.recipe import unwritten
 from tfp_flows.training.callbacks import values_of
 from tfp_flows.training.checkpoint import as_plan
 from tfp_flows.training.history import History
@@ -68,7 +73,8 @@ def distill(
 
     Args:
       teacher: a trained flow, or any distribution over `[D]` with a differentiable `log_prob`.
-      student: the flow to train, in place; its `Standardize` layer, if untouched, is set from samples of the teacher.
+      student: the flow to train, in place; its `Standardize` layer, if untouched, is set from samples of the teacher,
+        whose names of columns it knows from then on.
       context: rows `[N, C]` that both are conditional on; each batch takes some of them at random.
       epochs: rounds of `steps_per_epoch` batches.
       batch_size: samples of a step.
@@ -137,7 +143,8 @@ def distill(
         checkpoint_every=checkpoint_every,
     )
     check_number("warm_up", warm_up, 0, 1)
-    contexts = _contexts(teacher, student, context)
+    contexts, names = _contexts(teacher, student, context)
+    named, before = student, (student.columns, student.context_columns)
     teacher, student = getattr(teacher, "continuous", teacher), student.continuous  # whole numbers have no gradient
     steps, block = epochs * steps_per_epoch, steps_at_once(steps_per_epoch)
     model = _Distillation(student, teacher, batch_size)
@@ -155,9 +162,11 @@ def distill(
     if checkpoint is not None:
         settings = {"epochs": epochs, "batch_size": batch_size, "steps_per_epoch": steps_per_epoch, "warm_up": warm_up}
         settings |= {"patience": patience, "seed": seed, "xla": uses_xla(jit_compile, steps)}
-        rows = identity_of(Rows(contexts), *(Rows(v) for v in values_of(getattr(teacher, "variables", ()))))
-        plan = as_plan(checkpoint, checkpoint_every, model, {"training": "distill", "rows": rows, **settings})
-    return run(
+        settings |= {"training": "distill", "rows": identity_of(Rows(contexts)), **_settings_of(teacher)}
+        plan = as_plan(checkpoint, checkpoint_every, model, settings)
+    named.columns, named.context_columns = names
+    train = functools.partial(
+        run,
         model,
         lambda i: untuned(
             _noise(seed, contexts, batch_size, student.dtype.name, power, i * block).batch(block, drop_remainder=True)
@@ -177,6 +186,20 @@ def distill(
         learning_rate=learning_rate,
         checkpoint=plan,
     )
+    try:
+        return train()
+    except (DivergenceError, TrainingInterrupted) as error:
+        if error.history is None or error.history.best_epoch is None:  # the student is as it was before
+            named.columns, named.context_columns = before
+        raise
+
+
+def _settings_of(teacher: tfp.distributions.Distribution) -> dict[str, Any]:
+    """What tells this teacher from any other, in a checkpoint: its recipe, its variables, or else its densities."""
+    recipe = recipe_as_read(teacher)
+    probes = probes_of_law(teacher) if unwritten(recipe) else {}
+    values = identity_of(*(Rows(value) for value in values_of(getattr(teacher, "variables", ()))))
+    return {"teacher": Identity(recipe, probes)._asdict(), "teacher's variables": values}
 
 
 class _Distillation(TrainedFlow):
@@ -226,8 +249,16 @@ def _noise(
     return tf.data.Dataset.counter(start).map(batch)
 
 
-def _contexts(teacher: tfp.distributions.Distribution, student: Flow, context: Any) -> np.ndarray:
-    """The contexts as `[N, C]`, without columns if there are none; `InputError` if the two do not fit together."""
+_Names = tuple[str, ...] | None
+
+
+def _contexts(
+    teacher: tfp.distributions.Distribution, student: Flow, context: Any
+) -> tuple[np.ndarray, tuple[_Names, _Names]]:
+    """The contexts as `[N, C]`, without columns if there are none, and the names of the student's columns and of these.
+
+    `InputError` if the two do not fit together.
+    """
     if teacher is student:
         raise InputError("teacher and student are the same flow; build the student with tff.iaf, for example.")
     if list(teacher.event_shape) != [student.event_size] or list(teacher.batch_shape) != []:
@@ -242,6 +273,11 @@ def _contexts(teacher: tfp.distributions.Distribution, student: Flow, context: A
     circular = getattr(teacher, "circular", {})
     if isinstance(teacher, Flow) and any(student.circular.get(i) != pair for i, pair in circular.items()):
         raise InputError(f"the student must be built with the columns that the teacher has on circles: {circular=}.")
+    whole = tuple(getattr(teacher, "dequantize", ()))
+    if set(whole) != set(student.dequantize):
+        has = f"the whole numbers that the teacher has: dequantize={list(whole)}"
+        has = has if whole else f"no dequantize, as the teacher has none; got dequantize={list(student.dequantize)}"
+        raise InputError(f"the student must be built with {has}.")
     if teacher.dtype != student.dtype:
         raise InputError(f"teacher and student must have one dtype; got {teacher.dtype.name} and {student.dtype.name}.")
     wanted = getattr(teacher, "context_size", 0)
@@ -253,9 +289,20 @@ def _contexts(teacher: tfp.distributions.Distribution, student: Flow, context: A
             if wanted
             else "context was given, but neither takes one."
         )
+    names = _names("columns", teacher, student)
+    of_context = _names("context_columns", teacher, student)
     if context is None:
-        return np.zeros([0, 0])
-    return matched(context, student.context_columns, name="context", event_size=wanted)
+        return np.zeros([0, 0]), (names, of_context)
+    contexts = matched(context, of_context, name="context", event_size=wanted)
+    return contexts, (names, of_context or as_table(context, name="context").columns)
+
+
+def _names(which: str, teacher: tfp.distributions.Distribution, student: Flow) -> _Names:
+    """The names of columns that either knows; `InputError` if they know others."""
+    names = [getattr(flow, which, None) for flow in (teacher, student)]
+    if None not in names and list(names[0]) != list(names[1]):
+        raise InputError(f"the student's {which} must be the teacher's, {some_of(names[0])}; got {some_of(names[1])}.")
+    return names[0] or names[1]
 
 
 def _is_inside(inner: tuple[np.ndarray, np.ndarray] | None, outer: tuple[np.ndarray, np.ndarray]) -> bool:

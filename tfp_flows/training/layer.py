@@ -6,10 +6,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.arrays import assign_arrays, entries_of, whole_arrays
+from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.identity import Identity, identity_of, put_arrays
 from tfp_flows.recipe import make_again, recipe_of
+from tfp_flows.training.given import named_in_order
+from tfp_flows.words import in_short
 
 __all__ = ["FlowLayer"]
+
+IDENTITY = "identity.json"  # the name of what is beside the arrays in weight files
 
 
 @tf.keras.utils.register_keras_serializable("tfp_flows")
@@ -39,8 +45,10 @@ class FlowLayer(tf.keras.layers.Layer):
     """
 
     def __init__(self, flow: Flow, **options: Any) -> None:
+        if not isinstance(flow, Flow):
+            raise InputError(f"flow must be a tff.Flow; got {in_short(flow)}.")
         super().__init__(**{"dtype": flow.dtype.name, "autocast": False, "name": flow.name, **options})
-        self.flow = flow
+        self.flow, self._refusal = flow, None
         self.adopted = _adopted(flow.variables)
         if not self.trainable:  # Keras 3 tells the variables so when it changes, and there were none then
             for variable in self.adopted or ():
@@ -51,6 +59,13 @@ class FlowLayer(tf.keras.layers.Layer):
 
         def __call__(self, x: Any, context: Any = None, training: bool = False) -> tf.Tensor:  # noqa: D102
             ...
+
+    else:
+
+        def __call__(self, x: Any, context: Any = None, **options: Any) -> tf.Tensor:
+            """As any Keras layer's; names are matched before Keras makes tensors of tables."""
+            x, context = named_in_order(self.flow, x, context)
+            return super().__call__(x, **({} if context is None else {"context": context}), **options)
 
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """Log-probability of rows `x [..., D]`, `[...]`, nats."""
@@ -79,15 +94,23 @@ class FlowLayer(tf.keras.layers.Layer):
         return tuple(x_shape[:-1])
 
     def save_own_variables(self, store: Any) -> None:
-        """What Keras calls to write weights: the flow's whole arrays, by their names."""
+        """What Keras calls to write weights: the flow's whole arrays, by their names, and what they belong to."""
         for name, array in whole_arrays(self.flow).items():
             store[_key(name)] = array
+        store[IDENTITY] = np.frombuffer(identity_of(self.flow).as_text().encode(), np.uint8)
 
     def load_own_variables(self, store: Any) -> None:
         """What Keras calls to read weights; `InputError` if they are another flow's."""
-        keys = {_key(name): name for name in entries_of(self.flow)}
+        keys, origin = {_key(name): name for name in entries_of(self.flow)}, f"the weights of {self.name}"
         arrays = {keys.get(key, key): np.asarray(store[key]) for key in store.keys()}  # noqa: SIM118, a store of Keras cannot be iterated over
-        assign_arrays(self.flow, arrays, f"the weights of {self.name}")
+        text = arrays.pop(IDENTITY, None)  # None in files of old
+        identity = Identity(None, {}) if text is None else Identity.from_text(text.tobytes(), origin)
+        try:
+            put_arrays(self.flow, identity, origin, lambda: assign_arrays(self.flow, arrays, origin))
+        except InputError as error:
+            # Keras tries again by another path of the layer, where there is nothing, and shows the last error alone.
+            self._refusal = error if arrays or self._refusal is None else self._refusal
+            raise self._refusal from error
 
     def get_config(self) -> dict[str, Any]:
         """What Keras writes beside the weights, with the recipe of the flow."""

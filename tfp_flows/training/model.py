@@ -1,19 +1,22 @@
 """FlowModel: a flow as a Keras model, of whichever Keras TensorFlow has."""
 
+import sys
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors import BatchNorm, SplineCoupling, Standardize
-from tfp_flows.datasets.table import has_names, matched
+from tfp_flows.checks import check_number
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.recipe import make_again, recipe_of
+from tfp_flows.training.given import arrays_of, named_in_order, parts_of
 from tfp_flows.training.layer import FlowLayer
 from tfp_flows.training.options import check_is_new
 from tfp_flows.training.standard import UNTOUCHED, far_column
+from tfp_flows.words import in_short
 
 FEW_ROWS, MOST_ROWS = 16, 10_000  # whose mean and spread say something of the others; that are looked at
 
@@ -36,6 +39,8 @@ class TrainedFlow(tf.keras.Model):
     """
 
     def __init__(self, flow: Flow, loss_name: str, name: str, in_blocks: bool = False) -> None:
+        if not isinstance(flow, Flow):
+            raise InputError(f"flow must be a tff.Flow; got {in_short(flow)}.")
         super().__init__(name=name, dtype=flow.dtype.name)
         if not flow.trainable_variables:
             raise InputError(f"{flow.name} has no trainable variables: there is nothing to fit.")
@@ -175,6 +180,8 @@ class FlowModel(TrainedFlow):
         in_halves: bool = True,
         has_noise: bool = False,
     ) -> None:
+        if entropy is not None:
+            check_number("entropy", entropy, -sys.float_info.max, sys.float_info.max)
         super().__init__(flow, "nll", name, in_blocks)
         self._in_halves, self._has_noise, self._has_warned = in_halves, has_noise, False
         self.entropy = entropy
@@ -185,49 +192,71 @@ class FlowModel(TrainedFlow):
         """NLL, and the gap where the entropy is known."""
         return [self.mean] if self.gap is None else [self.mean, self.gap]
 
+    if not TYPE_CHECKING:
+
+        def __call__(self, x: Any, context: Any = None, **options: Any) -> Any:
+            """As any Keras model's; names are matched before Keras makes tensors of tables."""
+            x, context = named_in_order(self.flow, *(*parts_of(x), context)[:2])
+            return super().__call__(x, **({} if context is None else {"context": context}), **options)
+
     def call(self, x: Any, context: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """Log-probability of rows `x [B, D]`, or of `(x, context)`: `[B]`, nats."""
-        if isinstance(x, (tuple, list)):
-            x, context = x
+        x, context = (*parts_of(x), context)[:2]
         return self.layer(x, context=context, training=training)
 
-    def fit(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **options: Any) -> Any:
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *args: Any,
+        sample_weight: Any = None,
+        validation_data: Any = None,
+        **options: Any,
+    ) -> Any:
         """As any Keras model's, on rows x and their context y."""
-        x, y = self._as_arrays(x, y, sample_weight)
+        x, y, sample_weight = arrays_of(self.flow, x, y, sample_weight)
+        if isinstance(validation_data, (tuple, list)) and len(validation_data) <= 3:
+            validation_data = _without_none(*arrays_of(self.flow, *validation_data))
+        elif validation_data is not None:
+            validation_data = arrays_of(self.flow, validation_data)[0]
         if not self._in_blocks:
             self._warn_if_unstandardized(x, y)
-        return super().fit(x, y, *args, sample_weight=sample_weight, **options)
+        more = {} if validation_data is None else {"validation_data": validation_data}
+        return super().fit(x, y, *args, sample_weight=sample_weight, **more, **options)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **options: Any) -> Any:
         """As any Keras model's, on rows x and their context y."""
-        x, y = self._as_arrays(x, y, sample_weight)
+        x, y, sample_weight = arrays_of(self.flow, x, y, sample_weight)
         return super().evaluate(x, y, *args, sample_weight=sample_weight, **options)
 
     def predict(self, x: Any, *args: Any, **options: Any) -> Any:
         """Log-probabilities of rows x, or of (x, context)."""
-        return super().predict(self._as_arrays(x, None, None)[0], *args, **options)
+        return super().predict(self._pair(x), *args, **options)
+
+    def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Any:
+        """As any Keras model's, on rows x and their context y."""
+        x, y, sample_weight = arrays_of(self.flow, x, y, sample_weight)
+        return super().train_on_batch(x, y, sample_weight=sample_weight, **options)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Any:
+        """As any Keras model's, on rows x and their context y."""
+        x, y, sample_weight = arrays_of(self.flow, x, y, sample_weight)
+        return super().test_on_batch(x, y, sample_weight=sample_weight, **options)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Log-probabilities of rows x, or of (x, context)."""
+        return super().predict_on_batch(self._pair(x))
+
+    def _pair(self, x: Any) -> Any:
+        """Rows, or (x, context), in one argument, as Keras' predictions take them."""
+        x, context, _ = arrays_of(self.flow, x)
+        return x if context is None else (x, context)
 
     def export(self, filepath: Any, format: str = "tf_saved_model", **options: Any) -> None:
         """`flow.export(filepath)`: a SavedModel with the functions log_prob, sample, encode and decode."""
         if format != "tf_saved_model" or any(value is not None for value in options.values()):
             raise InputError("export writes the tf_saved_model of flow.export: give it a folder and nothing else.")
         self.flow.export(filepath)
-
-    def _as_arrays(self, x: Any, context: Any, weight: Any) -> tuple[Any, Any]:
-        """Tables with names as arrays in the flow's order; without a context, Keras would drop the weights of rows."""
-        x = tuple(self._in_order(part, i) for i, part in enumerate(x)) if isinstance(x, tuple) else self._in_order(x, 0)
-        context = self._in_order(context, 1)
-        if weight is not None and context is None:
-            context = np.zeros([len(weight), 0], "float32")
-        return x, context
-
-    def _in_order(self, table: Any, which: int) -> Any:
-        if table is None or not has_names(table):
-            return table
-        flow = self.flow
-        names, size = ((flow.columns, flow.event_size), (flow.context_columns, flow.context_size))[which]
-        rows = matched(table, names, name=("x", "context")[which], event_size=size)
-        return rows.astype(flow.dtype.as_numpy_dtype)
 
     def _warn_if_unstandardized(self, x: Any, context: Any) -> None:
         """Warns, once, of rows that are far from what an untouched `Standardize` lets through as it is."""
@@ -326,6 +355,11 @@ def _unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
     if isinstance(x, (tuple, list)):  # Keras' x is (x, context)
         x, context = (*x, context)[:2]
     return x, None if context is None or context.shape[-1] == 0 else context, weights
+
+
+def _without_none(*parts: Any) -> tuple:
+    """The parts up to the last that there is."""
+    return parts[: max(i for i, part in enumerate(parts, 1) if part is not None)]
 
 
 def _first_rows(x: Any, context: Any) -> tuple[np.ndarray | None, np.ndarray | None]:

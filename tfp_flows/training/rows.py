@@ -145,15 +145,20 @@ def check_rows(
     if context is not None:
         context = matched(context, context_columns, name="context", event_size=flow.context_size or None)
     if weight is not None:
-        weight = as_rows(weight, name="sample_weight", event_size=1)[:, 0].astype(np.float64)
-        if (weight < 0).any() or not weight.any():
-            raise InputError(f"sample_weight must be at least 0, and not all 0; got a minimum of {weight.min():g}.")
-        weight = weight / weight.max()  # sums of the largest numbers there are would be infinite
-        weight = weight / weight.mean()
+        weight = as_weights(weight)
     for name, part in (("context", context), ("sample_weight", weight)):
         if part is not None and len(part) != len(x):
             raise InputError(f"{name} must have a row for each of the {plural(len(x), 'row')} of x; got {len(part)}.")
     return Rows(x, context, weight)
+
+
+def as_weights(weight: Any) -> np.ndarray:
+    """Weights `[N]` with a mean of one, in float64; `InputError` for what are none."""
+    weight = as_rows(weight, name="sample_weight", event_size=1)[:, 0].astype(np.float64)
+    if (weight < 0).any() or not weight.any():
+        raise InputError(f"sample_weight must be at least 0, and not all 0; got a minimum of {weight.min():g}.")
+    weight = weight / weight.max()  # sums of the largest numbers there are would be infinite
+    return weight / weight.mean()
 
 
 def batches_of(rows: Rows, size: int) -> tf.data.Dataset:
@@ -331,13 +336,7 @@ def _streamed(batches: tf.data.Dataset, steps: int | None, flow: Flow, seed: int
         raise InputError("steps_per_epoch is needed for a tf.data.Dataset that does not know its length.")
     parts, count = [], 0
     for batch in batches.take(steps).as_numpy_iterator():
-        batch = batch if isinstance(batch, tuple) else (batch,)
-        if np.ndim(batch[0]) != 2:
-            raise InputError(
-                f"x must be a tf.data.Dataset of batches [B, {flow.event_size}], or of (x, context) or (x, context, "
-                f"sample_weight); got an element of type {type(batch[0]).__name__} and shape {np.shape(batch[0])}."
-            )
-        parts.append(Rows(*(None if part is None else np.asarray(part) for part in batch)))
+        parts.append(_as_parts(batch, flow))
         count += len(parts[-1].x)
         if count >= STATISTICS_ROWS:
             break
@@ -345,8 +344,10 @@ def _streamed(batches: tf.data.Dataset, steps: int | None, flow: Flow, seed: int
         raise InputError("x is a tf.data.Dataset with no batches in it.")
     joined = Rows(*(None if part[0] is None else np.concatenate(part) for part in zip(*parts, strict=True)))
     as_rows(joined.x, event_size=flow.event_size)
-    if joined.context is not None and joined.context.shape[-1] == 0:
-        joined = joined._replace(context=None)
+    if joined.context is not None:
+        as_rows(joined.context, name="context", event_size=flow.context_size)
+    if joined.weight is not None:
+        joined = joined._replace(weight=as_weights(joined.weight))
     check_inside(flow, joined.x, flow.columns)
 
     def noisy(number: tf.Tensor, batch: Any) -> Any:
@@ -355,8 +356,41 @@ def _streamed(batches: tf.data.Dataset, steps: int | None, flow: Flow, seed: int
         x = tf.ensure_shape(tf.numpy_function(add, [number, x], tf.float64), x.shape)
         return (x, *rest) if rest else x
 
+    def without_negative_weights(x: tf.Tensor, context: tf.Tensor, weight: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Of rows that nobody has read ahead; the loss is NaN then, which ends the training."""
+        weight = tf.cast(weight, flow.dtype)
+        return x, context, tf.where(weight >= 0, weight, np.nan)
+
+    if joined.weight is not None:
+        batches = batches.map(without_negative_weights)
+
     def from_step(start: int = 0) -> tf.data.Dataset:
         left = batches.repeat().skip(start)
         return left if not flow.dequantize else tf.data.Dataset.zip(tf.data.Dataset.counter(start), left).map(noisy)
 
     return Source(from_step, steps, joined, None, None)
+
+
+def _as_parts(batch: Any, flow: Flow) -> Rows:
+    """A batch of a user's own pipeline, as it was read; `InputError` if its parts are not rows, context and weights."""
+    given = batch if isinstance(batch, tuple) else (batch,)
+    if not 1 <= len(given) <= 3 or np.ndim(given[0]) != 2:
+        what = f"an element of type {type(given[0]).__name__} and shape {np.shape(given[0])}"
+        what = what if 1 <= len(given) <= 3 else f"elements of {plural(len(given), 'part')}"
+        raise InputError(
+            f"x must be a tf.data.Dataset of batches [B, {flow.event_size}], or of (x, context) or (x, context, "
+            f"sample_weight); got {what}."
+        )
+    x, context, weight = (*(None if part is None else np.asarray(part) for part in given), None, None)[:3]
+    if context is not None and (context.ndim != 2 or len(context) != len(x)):
+        raise InputError(
+            f"context must be a row for each row of x in every batch of the tf.data.Dataset, [B, {flow.context_size}]; "
+            f"got shape {list(context.shape)} beside x of {list(x.shape)}."
+        )
+    if weight is not None and (weight.ndim < 1 or weight.size != len(x) or len(weight) != len(x)):
+        raise InputError(
+            "sample_weight must be a number for each row of x in every batch of the tf.data.Dataset, [B]; "
+            f"got shape {list(weight.shape)} beside x of {list(x.shape)}."
+        )
+    has_context = context is not None and context.shape[1] > 0
+    return Rows(x, context if has_context else None, None if weight is None else weight.reshape(-1))

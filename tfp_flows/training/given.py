@@ -1,0 +1,102 @@
+"""What users give to Keras' methods, as arrays with their columns in the flow's order."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.datasets.table import check_order, has_names, matched
+from tfp_flows.errors import InputError
+from tfp_flows.flow import Flow
+from tfp_flows.words import in_short, plural
+
+__all__ = ["arrays_of", "in_order", "named_in_order", "parts_of"]
+
+
+def arrays_of(flow: Flow, x: Any, context: Any = None, weight: Any = None) -> tuple[Any, Any, Any]:
+    """Rows, context and weights as they go to Keras; a pipeline, a generator or a dataset as it is.
+
+    Without a context there is one without columns beside weights: Keras would drop them.
+
+    Raises:
+      InputError: for columns, widths or numbers of rows that do not fit, a context that is missing or not asked for,
+        and weights that are below 0 or all 0.
+    """
+    if not _is_table(x):
+        return x, context, weight
+    parts = parts_of(x)
+    if len(parts) == 2 and context is not None:
+        raise InputError("context was given twice: beside x, and with it.")
+    x, context = (*parts, context)[:2]
+    check_order(x=x, context=context, sample_weight=weight)
+    x, context = in_order(flow, x, "x"), in_order(flow, context, "context")
+    weight = _weights(weight)
+    for name, part in (("context", context), ("sample_weight", weight)):
+        if part is not None and _length(part) != _length(x):
+            raise InputError(
+                f"{name} must have a row for each of the {plural(_length(x), 'row')} of x; got {_length(part)}."
+            )
+    if weight is not None and context is None:
+        context = np.zeros([len(weight), 0], "float32")
+    return x, context, weight
+
+
+def parts_of(x: Any) -> Sequence[Any]:
+    """The parts of `(x, context)`, also in a list; of rows, which may be a list of lists, the rows alone."""
+    is_pair = isinstance(x, (tuple, list)) and len(x) == 2 and all(map(_is_rows, x))
+    return tuple(x) if is_pair else (x,)
+
+
+def named_in_order(flow: Flow, x: Any, context: Any) -> tuple[Any, Any]:
+    """Those of the two that have names in the flow's order; tensors, of Keras' graphs too, as they are."""
+    tables = {"x": x, "context": context}
+    return tuple(in_order(flow, table, name) if has_names(table) else table for name, table in tables.items())
+
+
+def in_order(flow: Flow, table: Any, name: str) -> Any:
+    """A table, "x" or "context", as an array in the flow's order; `InputError` if it does not fit the flow."""
+    columns, size = {
+        "x": (flow.columns, flow.event_size),
+        "context": (flow.context_columns, flow.context_size),
+    }[name]
+    if table is None or (name == "context" and not size and getattr(table, "shape", (1,))[-1] == 0):
+        if name == "context" and size:
+            raise InputError(f"context must be rows of {plural(size, 'column')}, as {flow.name} has a context.")
+        return table
+    if not size:
+        raise InputError(f"context was given, but {flow.name} was built without; build it with context_size=….")
+    if tf.is_tensor(table) or (hasattr(table, "shape") and len(table.shape) == 2 and not has_names(table)):
+        if len(table.shape) < 1 or table.shape[-1] not in (None, size):
+            raise InputError(f"{name} must be rows of {plural(size, 'column')}; got shape {list(table.shape)}.")
+        return table
+    return matched(table, columns, name=name, event_size=size).astype(flow.dtype.as_numpy_dtype)
+
+
+def _weights(weight: Any) -> Any:
+    if weight is None:
+        return None
+    try:
+        found = np.asarray(weight, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"sample_weight must be a number for each row; got {in_short(weight)}.") from error
+    if found.ndim == 0 or found.size != len(found):
+        raise InputError(f"sample_weight must be a number for each row; got shape {list(found.shape)}.")
+    if not (found >= 0).all() or not found.any() or np.isinf(found).any():
+        raise InputError(f"sample_weight must be at least 0, finite, and not all 0; got a minimum of {found.min():g}.")
+    return found.reshape(-1)
+
+
+def _is_table(x: Any) -> bool:
+    return isinstance(x, (tuple, list)) or has_names(x) or hasattr(x, "shape")
+
+
+def _is_rows(part: Any) -> bool:
+    """Whether it is a table by itself, and no row of one."""
+    if has_names(part) or tf.is_tensor(part) or hasattr(part, "shape"):
+        return has_names(part) or len(part.shape) != 1
+    return isinstance(part, (tuple, list)) and len(part) > 0 and isinstance(part[0], (tuple, list, np.ndarray))
+
+
+def _length(part: Any) -> int | None:
+    return part.shape[0] if hasattr(part, "shape") else len(part)
