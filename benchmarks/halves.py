@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfp_flows as tff
-from tfp_flows.training.loop import adam
+from tfp_flows.training.rates import adam
 
 CASES = [
     ("maf", 2, 5, (64, 64), 500),

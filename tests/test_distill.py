@@ -153,7 +153,7 @@ def test_divergence_restores_the_start():
         (lambda: make_small("maf", 2), {"context": np.zeros([5, 1])}, "neither takes one"),
         (lambda: make_small("maf", 2), {"epochs": 0}, "epochs must be an integer of at least 1; got 0"),
         (lambda: make_small("maf", 2), {"steps_per_epoch": 1.5}, "steps_per_epoch must be an integer"),
-        (lambda: make_small("maf", 2), {"schedule": "linear"}, "schedule must be 'cosine' or 'constant'"),
+        (lambda: make_small("maf", 2), {"schedule": "linear"}, "schedule must be one of cosine, one_cycle, constant"),
         (lambda: make_small("maf", 2), {"warm_up": 1.5}, "warm_up is 1.5; expected a number from 0 to 1"),
     ],
 )

@@ -331,7 +331,7 @@ def test_few_rows_make_a_training_of_many_steps():
         ("checkpoint", ""),
         ("checkpoint", __file__),
         ("validation_data", ()),
-        ("schedule", None),
+        ("schedule", "linear"),
     ],
 )
 def test_options_that_cannot_work_are_refused(option, value):

@@ -400,7 +400,7 @@ def test_an_optimizer_of_another_model_is_refused_and_that_of_the_same_flow_goes
         ({"validation_data": tff.datasets.banana()}, "validation_data must be rows in memory"),
         ({"validation_data": np.zeros([5, 3])}, "validation_data has 3 columns"),
         ({"x": (row for row in np.zeros([5, 2]))}, "x is a generator; expected a table"),
-        ({"schedule": "linear"}, "schedule must be 'cosine' or 'constant'; got 'linear'"),
+        ({"schedule": "linear"}, "schedule must be one of cosine, one_cycle, constant; got 'linear'"),
         ({"x": tf.data.Dataset.range(3).repeat()}, "steps_per_epoch is needed"),
         ({"x": tff.datasets.banana(), "context": np.zeros([5, 1])}, "rows in memory"),
     ],

@@ -19,9 +19,10 @@ from tfp_flows.recipe import unwritten
 from tfp_flows.training.callbacks import values_of
 from tfp_flows.training.checkpoint import as_plan
 from tfp_flows.training.history import History
-from tfp_flows.training.loop import adam, run, uses_xla
+from tfp_flows.training.loop import run, uses_xla
 from tfp_flows.training.model import TrainedFlow
 from tfp_flows.training.options import check_options
+from tfp_flows.training.rates import adam, schedule_for
 from tfp_flows.training.rows import Rows, identity_of, steps_at_once, untuned
 from tfp_flows.training.standard import coarse_column
 from tfp_flows.words import plural
@@ -44,7 +45,7 @@ def distill(
     batch_size: int = 500,
     steps_per_epoch: int = 100,
     learning_rate: float = 5e-3,
-    schedule: str = "cosine",
+    schedule: str | None = None,
     clip_norm: float | None = 5.0,
     optimizer: Any = None,
     warm_up: float = 0.5,
@@ -79,8 +80,9 @@ def distill(
       epochs: rounds of `steps_per_epoch` batches.
       batch_size: samples of a step.
       steps_per_epoch: steps between two validations.
-      learning_rate: of Adam, at the start.
-      schedule: "cosine", from `learning_rate` to zero over all epochs, or "constant".
+      learning_rate: of Adam, at its highest.
+      schedule: of the rate: "cosine", from `learning_rate` to zero; "one_cycle", which first rises in a tenth of all
+        steps, or 500; or "constant". None is "one_cycle" where networks see waves (`octaves=`), else "cosine".
       clip_norm: global norm that gradients are clipped to; None for no clipping.
       optimizer: a Keras optimizer, or its name, in place of Adam, its schedule and its clipping.
       warm_up: part of the training over which the teacher's density rises from nearly flat, `p^0.02`, to itself: the
@@ -149,13 +151,14 @@ def distill(
     steps, block = epochs * steps_per_epoch, steps_at_once(steps_per_epoch)
     model = _Distillation(student, teacher, batch_size)
     model.compile(
-        optimizer or adam(float(learning_rate), schedule, steps, clip_norm),
+        optimizer or adam(float(learning_rate), schedule or schedule_for(student), steps, clip_norm),
         jit_compile=uses_xla(jit_compile, steps),
     )
     model.optimizer.build(model.trainable_variables)
     start = values_of(student.variables)
     if student.is_unstandardized:
-        student.standardize(_standard_rows(teacher, contexts, seed), context=contexts if contexts.size else None)
+        rows, of_rows = _standard_rows(teacher, contexts, seed)
+        student.standardize(rows, context=of_rows)
     _check_rounding(student, contexts, start)
     power = round(warm_up * steps)
     plan = None
@@ -310,13 +313,15 @@ def _is_inside(inner: tuple[np.ndarray, np.ndarray] | None, outer: tuple[np.ndar
     return inner is not None and bool((inner[0] >= outer[0]).all() and (inner[1] <= outer[1]).all())
 
 
-def _standard_rows(teacher: tfp.distributions.Distribution, contexts: np.ndarray, seed: int) -> tf.Tensor:
-    """Samples of the teacher, over the contexts if there are any."""
+def _standard_rows(
+    teacher: tfp.distributions.Distribution, contexts: np.ndarray, seed: int
+) -> tuple[tf.Tensor, np.ndarray | None]:
+    """Samples of the teacher, and the context of each if there are any."""
     key = tf.stack([_as_int32(seed), -1])
     if not contexts.size:
-        return teacher.sample(STATISTICS_ROWS, seed=key)
+        return teacher.sample(STATISTICS_ROWS, seed=key), None
     drawn = np.random.default_rng(seed).integers(len(contexts), size=STATISTICS_ROWS)
-    return teacher.sample(seed=key, context=contexts[drawn])
+    return teacher.sample(seed=key, context=contexts[drawn]), contexts[drawn]
 
 
 def _check_rounding(student: Flow, contexts: np.ndarray, start: list[np.ndarray]) -> None:

@@ -17,9 +17,10 @@ from tfp_flows.flow import Flow
 from tfp_flows.training.callbacks import values_of
 from tfp_flows.training.checkpoint import as_plan
 from tfp_flows.training.history import History
-from tfp_flows.training.loop import adam, run, uses_xla
+from tfp_flows.training.loop import run, uses_xla
 from tfp_flows.training.model import FlowModel, check_whole_batches
 from tfp_flows.training.options import check_options
+from tfp_flows.training.rates import adam, schedule_for
 from tfp_flows.training.rows import Rows, Source, as_source, as_validation, batches_of, identity_of, steps_at_once
 from tfp_flows.training.standard import coarse_column, far_column
 from tfp_flows.whole import with_noise
@@ -43,7 +44,7 @@ def fit(
     batch_size: int | None = None,
     steps_per_epoch: int | None = None,
     learning_rate: float = 5e-3,
-    schedule: str = "cosine",
+    schedule: str | None = None,
     clip_norm: float | None = 5.0,
     optimizer: Any = None,
     patience: int | None = 20,
@@ -77,8 +78,9 @@ def fit(
       batch_size: rows of a step; by default a twentieth of the rows, but at least 32 and at most 500.
       steps_per_epoch: steps of an epoch; by default one pass, less a few batches where that makes equal blocks of them,
         or 100 where batches are drawn afresh.
-      learning_rate: of Adam, at the start.
-      schedule: "cosine", from `learning_rate` to zero over all epochs, or "constant".
+      learning_rate: of Adam, at its highest.
+      schedule: of the rate: "cosine", from `learning_rate` to zero; "one_cycle", which first rises in a tenth of all
+        steps, or 500; or "constant". None is "one_cycle" where networks see waves (`octaves=`), else "cosine".
       clip_norm: global norm that gradients are clipped to; None for no clipping.
       optimizer: a Keras optimizer, or its name, in place of Adam, its schedule and its clipping.
       patience: epochs without a better validation NLL before training stops; None never stops.
@@ -170,7 +172,7 @@ def fit(
         halves = total_steps >= HALVES_STEPS
         model = FlowModel(flow, entropy=floor, in_blocks=source.in_blocks > 0, in_halves=halves, has_noise=True)
         model.compile(
-            optimizer or adam(float(learning_rate), schedule, total_steps, clip_norm),
+            optimizer or adam(float(learning_rate), schedule or schedule_for(flow), total_steps, clip_norm),
             jit_compile=xla,
             steps_per_execution=at_once,
         )

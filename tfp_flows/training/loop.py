@@ -23,7 +23,7 @@ from tfp_flows.training.callbacks import (
 )
 from tfp_flows.training.checkpoint import CheckpointPlan, Checkpoints
 
-__all__ = ["adam", "run", "uses_xla"]
+__all__ = ["run", "uses_xla"]
 
 XLA_STEPS = 1000  # below this many steps, compiling with XLA costs more than it saves: benchmarks/xla.py
 
@@ -173,13 +173,6 @@ def _check_finite(
             "leave such rows out, or look at their units.",
             history,
         )
-
-
-def adam(learning_rate: float, schedule: str, steps: int, clip_norm: float | None) -> Any:
-    """Adam with a clipped gradient, its rate constant or falling to zero along a cosine."""
-    if schedule == "cosine":
-        learning_rate = tf.keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    return tf.keras.optimizers.Adam(learning_rate, global_clipnorm=None if clip_norm is None else float(clip_norm))
 
 
 def uses_xla(jit_compile: bool | None, steps: int) -> bool:

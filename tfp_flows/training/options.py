@@ -6,12 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_flows.checks import check_flags, check_positive, check_training, given
+from tfp_flows.checks import check_choice, check_flags, check_positive, check_training, given
 from tfp_flows.errors import InputError
+from tfp_flows.training.rates import SCHEDULES
 
 __all__ = ["check_is_new", "check_options"]
-
-SCHEDULES = ("cosine", "constant")
 
 
 def check_options(
@@ -20,7 +19,7 @@ def check_options(
     batch_size: int | None,
     steps_per_epoch: int | None,
     learning_rate: float,
-    schedule: str,
+    schedule: str | None,
     clip_norm: float | None,
     optimizer: Any,
     patience: int | None,
@@ -49,8 +48,8 @@ def check_options(
     )
     check_positive(**given(clip_norm=clip_norm))
     check_flags(**given(jit_compile=jit_compile))
-    if not isinstance(schedule, str) or schedule not in SCHEDULES:
-        raise InputError(f"schedule must be 'cosine' or 'constant'; got {_of(schedule)}.")
+    if schedule is not None:
+        check_choice("schedule", schedule, SCHEDULES)
     _check_optimizer(optimizer)
     _check_folder(checkpoint)
     return _as_list(callbacks)

@@ -14,6 +14,7 @@ from tfp_flows.datasets.table import check_order
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.training.inside import check_inside
+from tfp_flows.training.strata import places_on_a_curve, stratified
 from tfp_flows.whole import with_noise
 from tfp_flows.words import plural
 
@@ -201,10 +202,13 @@ def _in_memory(
     used = len(train.x) // batch_size * batch_size
     steps = steps or _in_equal_blocks(used // batch_size)
     drawn = train._replace(weight=None)
+    place = places_on_a_curve(train.x, train.context)
 
     @functools.lru_cache(2)
     def order_of(a_pass: int) -> np.ndarray:
-        return _one_pass(train, np.random.default_rng([seed, 1, a_pass]))[:used]
+        rng = np.random.default_rng([seed, 1, a_pass])
+        index = _one_pass(train, rng)[:used]
+        return index[stratified(place[index], batch_size, rng)]
 
     @_noisy(flow, seed)
     def draw(start: int, size: int) -> Rows:
@@ -250,7 +254,9 @@ def _drawn_afresh(dataset: Dataset, flow: Flow, batch_size: int, steps: int, in_
 
     @functools.lru_cache(1)
     def rows_of(number: int) -> np.ndarray:
-        return dataset.sample(epoch, np.random.default_rng([seed, 1, number])).astype(dtype)
+        rng = np.random.default_rng([seed, 1, number])
+        rows = dataset.sample(epoch, rng)
+        return rows[stratified(places_on_a_curve(rows), batch_size, rng)].astype(dtype)
 
     @_noisy(flow, seed)
     def draw(start: int, size: int) -> Rows:

@@ -1,0 +1,63 @@
+"""The rate of a training: which schedule there is, and what it is in each step."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfp_flows as tff
+from tfp_flows.training.rates import MOST_RISING, adam, schedule_for
+
+SMALL = {"num_layers": 1, "hidden_units": (4,), "seed": 0}
+
+
+def rates_of(schedule, steps, at):
+    rate = adam(0.1, schedule, steps, None)._learning_rate
+    return np.array([float(rate(step) if callable(rate) else rate) for step in at])
+
+
+@pytest.mark.parametrize("steps", [100, 20_000])
+def test_a_cycle_rises_to_the_highest_rate_and_falls_to_zero(steps):
+    rising = min(steps // 10, MOST_RISING)
+    at = [0, rising // 2, rising, (steps + rising) // 2, steps]
+    np.testing.assert_allclose(
+        rates_of("one_cycle", steps, at), [0.1 / rising, 0.05, 0.1, 0.05, 0.0], atol=0.1 / rising
+    )
+    every = rates_of("one_cycle", steps, range(0, steps + 1, max(1, steps // 100)))
+    assert every.max() <= 0.1 + 1e-7
+    assert np.all(np.diff(every[np.argmax(every) :]) <= 0)
+
+
+def test_the_others_start_with_the_highest_rate():
+    np.testing.assert_allclose(rates_of("cosine", 100, [0, 50, 100]), [0.1, 0.05, 0.0], atol=1e-7)
+    np.testing.assert_allclose(rates_of("constant", 100, [0, 50]), [0.1, 0.1])
+    np.testing.assert_allclose(rates_of("one_cycle", 9, [0, 9]), [0.1, 0.0], atol=1e-7)  # too few steps to rise in
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "schedule"),
+    [
+        ("maf", {}, "cosine"),
+        ("nsf_coupling", {}, "cosine"),
+        ("mlp", {}, "cosine"),
+        ("maf", {"octaves": 2}, "one_cycle"),
+        ("nsf_coupling", {"octaves": [3]}, "one_cycle"),
+        ("nsf", {"circular": {0: 24.0}}, "cosine"),
+    ],
+)
+def test_networks_that_see_waves_begin_with_small_steps(name, options, schedule):
+    small = SMALL if name != "mlp" else {"seed": 0}
+    assert schedule_for(tff.make(name, event_size=2, **small, **options)) == schedule
+
+
+def test_a_training_takes_the_schedule_that_it_is_given():
+    found = {}
+    for schedule in (None, "constant"):
+        flow = tff.nsf_coupling(2, num_bins=2, octaves=1, **SMALL)
+        seen = []
+        callback = tf.keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs, flow=flow, seen=seen: seen.append(flow.log_prob([[0.0, 1.0]]).numpy()[0])
+        )
+        options = {"epochs": 2, "steps_per_epoch": 20, "batch_size": 50, "jit_compile": False, "verbose": False}
+        tff.fit(flow, tff.datasets.banana(), schedule=schedule, callbacks=[callback], **options)
+        found[schedule] = seen
+    assert found[None] != found["constant"]
