@@ -75,7 +75,7 @@ def test_laws(name, d, circular, dtype, context_size, tmp_path):
         np.testing.assert_allclose(flow.log_prob(turned(flow, x, turns), **given), inside, atol=close)
     for i, (low, high) in flow.circular.items():
         seam = np.repeat(x[4:5], 4, axis=0)
-        seam[:, i] = low, high, low - 1e-9 * (high - low), low + 1e-9 * (high - low)
+        seam[:, i] = low, high, low - 1e-10 * (high - low), low + 1e-10 * (high - low)
         one = {key: np.repeat(value[4:5], 4, axis=0) for key, value in given.items()}
         assert np.ptp(flow.log_prob(seam, **one)) < 100 * close
         far = x.copy()
@@ -86,7 +86,8 @@ def test_laws(name, d, circular, dtype, context_size, tmp_path):
         assert np.isnan(found[1::2]).all()
     drawn, log_prob = flow.sample_and_log_prob(() if context_size else 20, seed=0, **given)
     np.testing.assert_array_equal(drawn, flow.sample(() if context_size else 20, seed=0, **given))
-    np.testing.assert_allclose(flow.log_prob(fresh(drawn), **given), log_prob, atol=close)
+    rounding = 1e-9 if dtype == "float64" else 1e-2  # of float32, times slopes as steep as these weights make them
+    np.testing.assert_allclose(flow.log_prob(fresh(drawn), **given), log_prob, atol=rounding)
     flow.save(tmp_path)
     for again in (tff.load(tmp_path), pickle.loads(pickle.dumps(flow)), copy.deepcopy(flow), flow.copy()):
         np.testing.assert_array_equal(again.log_prob(x, **given), inside)

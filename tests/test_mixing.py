@@ -40,7 +40,7 @@ def test_neighbours_are_apart_from_the_first_layer_on():
 
 @pytest.mark.parametrize("name", COUPLING)
 def test_two_dimensions_change_places_and_nothing_is_dealt(name):
-    flow = make_small(name, 2)
+    flow = make_small(name, 2, mixing="reverse")
     assert flow.config["mixing"] == [None, [1, 0], [1, 0]]
     assert [layer.name for layer in flow.layers if "permute" in layer.name] == ["permute1", "permute2"]
 
@@ -129,7 +129,7 @@ def test_activation_normalisation_starts_from_the_rows_that_reach_it():
 def test_octaves_are_fewer_deeper():
     flow = tff.nsf_coupling(2, num_layers=4, hidden_units=(4,), octaves=6, seed=0)
     kernels = [layer.network._layers[0].kernel_shape[0] for layer in flow.layers if "nsf" in layer.name]
-    assert kernels == [1 + 2 * octaves for octaves in (6, 4, 3, 3)]
+    assert kernels == [1 + 2 * octaves for octaves in (6, 5, 4, 4)]
     flow = tff.nsf_coupling(2, num_layers=2, hidden_units=(4,), octaves=[1, 0], seed=0)
     assert [layer.network._layers[0].kernel_shape[0] for layer in flow.layers if "nsf" in layer.name] == [3, 1]
 
@@ -145,3 +145,48 @@ def test_slopes_of_waves_are_their_derivatives():
             tape.watch(x)
             one = waves(x)[..., i]
         np.testing.assert_allclose(tape.gradient(one, x), waves.slopes(x)[..., i], atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["nsf", "nsf_coupling"])
+def test_what_splines_choose_is_in_their_recipe(name):
+    options = {"event_size": 3, "num_layers": 2, "hidden_units": (4,), "num_bins": 2, "seed": 0}
+    for circular, mixing, tails in [(None, "linear", "free"), ({}, "linear", "free"), ({0: 24.0}, "reverse", "equal")]:
+        flow = tff.make(name, circular=circular, **options)
+        said = tff.make(name, circular=circular, mixing=mixing, tails=tails, **options)
+        assert flow.config == said.config
+        assert flow.config["tails"] == tails
+        assert (flow.config["mixing"] == "linear") == (mixing == "linear")
+        assert sum("linear" in layer.name for layer in flow.every_layer) >= (mixing == "linear")
+    assert 'None is "linear", or "reverse" with circular columns.' in " ".join(getattr(tff, name).__doc__.split())
+    assert "None is" not in tff.maf.__doc__.partition("mixing:")[2].partition("whiten:")[0]
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 129])
+def test_rows_say_whether_they_are_whitened(size):
+    rng = np.random.default_rng(0)
+    apart = rng.normal(size=(2000, size))
+    near = apart[:, :1] + 0.05 * rng.normal(size=(2000, size))
+    for rows, is_near in [(apart, False), (near, size in (2, 5)), (apart, False)]:
+        layer = tff.bijectors.Standardize(size, whiten=None, dtype="float64")
+        layer.set_statistics(rows)
+        z = layer.inverse(rows).numpy()
+        np.testing.assert_allclose(z.std(axis=0), 1.0, atol=1e-2)
+        if is_near:
+            np.testing.assert_allclose(np.corrcoef(z.T), np.eye(size), atol=1e-2)
+        elif layer.whitening is not None:
+            np.testing.assert_array_equal(layer.whitening, np.eye(size))
+        assert (layer.whitening is None) == (size in (1, 129))
+
+
+def test_chains_whiten_by_the_rows_unless_told():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(500, 1)) + 0.05 * rng.normal(size=(500, 3))
+    small = {"num_layers": 1, "hidden_units": (4,), "seed": 0}
+    for whiten, is_whitened in [(None, True), (True, True), (False, False)]:
+        flow = tff.maf(3, whiten=whiten, **small)
+        flow.standardize(rows)
+        matrix = flow.layers[0].whitening
+        assert (matrix is not None and abs(matrix.numpy() - np.eye(3)).max() > 1) == is_whitened
+        assert flow.config["whiten"] == whiten
+    with pytest.raises(tff.InputError, match="whiten must be True or False; got 'auto'"):
+        tff.maf(3, whiten="auto", **small)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["shrunk_correlation"]
+__all__ = ["narrowest", "shrunk_correlation"]
 
 FOLDS = 5
 SHRINKAGES = np.geomspace(1e-8, 0.5, 32)
@@ -23,6 +23,11 @@ def shrunk_correlation(z: np.ndarray, weights: np.ndarray | None = None) -> np.n
     few = np.random.default_rng(0).permutation(len(z))[:MOST_ROWS]
     a = SHRINKAGES[np.argmin(_left_out_nll(z[few], weights[few]))]
     return (1 - a) * _correlation(z, weights) + a * np.eye(z.shape[1])
+
+
+def narrowest(z: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """The least variance of a combination of columns, with coefficients whose squares sum to one."""
+    return float(np.linalg.eigvalsh(_correlation(z, np.ones(len(z)) if weights is None else weights))[0])
 
 
 def _correlation(z: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -7,11 +7,14 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import as_dtype, check_columns, check_flags, check_sizes
-from tfp_flows.covariance import shrunk_correlation
+from tfp_flows.checks import as_dtype, check_columns, check_flags, check_sizes, given
+from tfp_flows.covariance import narrowest, shrunk_correlation
 from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["Standardize"]
+
+MOST_COLUMNS = 128  # for which a matrix costs nothing beside a network
+NARROW = 0.03  # variance of a combination of columns, of size 1, below which whitening pays: benchmarks/quality.py
 
 
 class Standardize(Recorded, tfp.bijectors.Bijector):
@@ -25,7 +28,8 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
 
     With `whiten`, it takes data to a covariance that is the identity: `u = W (x - loc) / scale`, with the lower
     triangular W whose inverse is the Cholesky factor of the correlations, and `-log|det W|` in the log-det.
-    Correlations are shrunk towards zero as far as rows that are left out ask for: much where rows are few.
+    Correlations are shrunk towards zero as far as rows that are left out ask for: much where rows are few. With
+    `whiten=None` it does so if a combination of columns nearly is constant, and W is the identity otherwise.
 
     `loc` and `scale` are variables that no optimiser trains: zero and one until `set_statistics` is called, which
     `tff.fit` does with the training rows. They are float64, and rows of float64 stay so until their mean is taken
@@ -33,7 +37,7 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
 
     Args:
       event_size: D.
-      whiten: whether correlations are taken off as well.
+      whiten: whether correlations are taken off as well; None leaves it to the rows, of at most 128 columns.
       keep: columns, by their numbers from 0, that stay as they are: loc 0, scale 1, no correlation taken off.
       dtype: of what the other layers work with.
       name: name of the layer, and prefix of its variables' names.
@@ -51,21 +55,22 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
         self,
         event_size: int,
         *,
-        whiten: bool = False,
+        whiten: bool | None = False,
         keep: Sequence[int] = (),
         dtype: str = "float32",
         name: str = "standardize",
     ) -> None:
         check_sizes(event_size=event_size)
-        check_flags(whiten=whiten)
+        check_flags(**given(whiten=whiten))
         dtype = as_dtype(dtype)
-        spend(event_size**2 if whiten else event_size)
+        has_whitening = 1 < event_size <= MOST_COLUMNS if whiten is None else whiten
+        spend(event_size**2 if has_whitening else event_size)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
         self.event_size, self.keep = event_size, check_columns("keep", keep, event_size)
         self.loc = tf.Variable(np.zeros(event_size), trainable=False, name=f"{name}/loc")
         self.scale = tf.Variable(np.ones(event_size), trainable=False, name=f"{name}/scale")
-        self.whitening = None
-        if whiten:
+        self.whiten, self.whitening = whiten, None
+        if has_whitening:
             self.whitening = tf.Variable(np.eye(event_size), trainable=False, name=f"{name}/whitening")
 
     @classmethod
@@ -97,7 +102,9 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
         if self.whitening is not None:
             z = (x - loc) / scale
             z[:, kept] = 0.0  # a constant has no correlation
-            self.whitening.assign(np.linalg.inv(np.linalg.cholesky(shrunk_correlation(z, weights))))
+            is_wanted = self.whiten or narrowest(z, weights) < NARROW
+            correlation = shrunk_correlation(z, weights) if is_wanted else np.eye(self.event_size)
+            self.whitening.assign(np.linalg.inv(np.linalg.cholesky(correlation)))
 
     def of_any_dtype(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`inverse(x)` of rows of any dtype, `[..., D]` in the layer's, and its log-det `[]`."""

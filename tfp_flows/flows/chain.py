@@ -10,11 +10,11 @@ from typing import Any, ParamSpec
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import ActNorm, BatchNorm, RecomputingChain, ReversibleChain, Standardize, Support
-from tfp_flows.checks import check_columns, check_flags, check_sizes, plain_options
+from tfp_flows.checks import check_columns, check_flags, check_sizes, given, plain_options
 from tfp_flows.elementwise.spline import MOST_BINS
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.flows.circles import Circles, Periods, circles_of, tails_of
+from tfp_flows.flows.circles import CHOSEN, Circles, Periods, chosen, circles_of
 from tfp_flows.flows.ends import Ends, ends_of, written
 from tfp_flows.flows.mixing import Mixing, mixing_of
 from tfp_flows.networks.context import ContextNetwork
@@ -22,7 +22,7 @@ from tfp_flows.networks.dense import random_generator
 from tfp_flows.recipe import spend
 from tfp_flows.words import in_short, plural
 
-__all__ = ["Ends", "LayerMaker", "Periods", "check_bins", "check_no_context", "prebuilt", "tails_of"]
+__all__ = ["Ends", "LayerMaker", "Periods", "check_bins", "check_no_context", "prebuilt"]
 
 tfb = tfp.bijectors
 P = ParamSpec("P")
@@ -50,13 +50,13 @@ ARGUMENTS = {
     'matrix as well; "none"; or a list of permutations of 0..D-1, one before each layer from the data\'s end, None for '
     "none. Coupling layers get their halves dealt anew before every second layer.",
     "whiten": "whether data is standardised by the whole covariance of its columns, not by their variances alone: no "
-    "flow then starts worse than the best Gaussian. It is for columns that nearly are linear functions of others.",
+    "flow then starts worse than the best Gaussian. None does so where columns nearly are linear functions of others.",
     "num_bins": "bins of each spline, 2 to 500.",
     "interval": "B: the splines act on [-B, B] of standardised data, and leave what is outside as it is.",
     "logit_bound": "smooth bound on the absolute logits of the bins' sizes, which keeps rounding small; None for none, "
     "as in version 0.1.",
     "tails": 'slopes of the splines at both ends of the interval and beyond: "identity", one; "equal", one that is '
-    'learnt; or "free", two. None is "identity", or "equal" with circular columns, which need it.',
+    'learnt; or "free", two.',
     "log_scale_bound": "smooth bound on the absolute log-scale of each layer.",
     "recompute": "whether the gradient computes about sqrt(num_layers) segments of layers again instead of keeping "
     "them: training then takes less memory, and more time a step.",
@@ -75,8 +75,8 @@ ARGUMENTS = {
     "dtype": '"float32" or "float64".',
 }
 # Octaves that a layer has less than that at the data's end; the last for all that follow: benchmarks/flows_and_data.py
-FEWER = (0, 2, 3)
-FLAGS = ("act_norm", "batch_norm", "recompute", "reversible", "whiten")
+FEWER = (0, 1, 2)
+FLAGS = ("act_norm", "batch_norm", "recompute", "reversible")
 NETWORK = ("hidden_units", "activation", "residual", "context_size", "dtype")  # what a chain hands on to its networks
 
 
@@ -95,6 +95,7 @@ def prebuilt(*, halves: bool = False) -> Callable[[Prebuilt[P]], Callable[P, Flo
 
     def decorated(make_layers: Prebuilt[P]) -> Callable[P, Flow]:
         name, signature = make_layers.__name__, inspect.signature(make_layers)
+        left = [p.name for p in signature.parameters.values() if p.name in CHOSEN and p.default is None]
 
         @functools.wraps(make_layers)
         def chain(*args: P.args, **kwargs: P.kwargs) -> Flow:
@@ -105,18 +106,19 @@ def prebuilt(*, halves: bool = False) -> Callable[[Prebuilt[P]], Callable[P, Flo
             bound.apply_defaults()
             check_sizes(event_size=bound.arguments["event_size"])  # chains cut it into halves
             bound.arguments.update(plain_options(bound.arguments))
+            bound.arguments.update(chosen(bound.arguments, left))
             layers = make_layers(**bound.arguments)
             return _build(name, bound.arguments, halves, *(layers if isinstance(layers, tuple) else (layers,)))
 
         chain.__signature__ = signature.replace(return_annotation=Flow)
-        chain.__doc__ = _explained(make_layers.__doc__, list(signature.parameters))
+        chain.__doc__ = _explained(make_layers.__doc__, list(signature.parameters), left)
         return chain
 
     return decorated
 
 
-def _explained(doc: str | None, names: Sequence[str]) -> str | None:
-    """A docstring whose `Args:` explains all the arguments, in their order."""
+def _explained(doc: str | None, names: Sequence[str], left: Sequence[str]) -> str | None:
+    """A docstring whose `Args:` explains all the arguments, in their order; some of them are left to the chain."""
     if doc is None:  # python -OO
         return None
     head, _, rest = inspect.cleandoc(doc).partition("Args:\n")
@@ -124,7 +126,10 @@ def _explained(doc: str | None, names: Sequence[str]) -> str | None:
     blocks = re.split(r"\n(?=  \w)", own)
     explained = {block.strip().partition(":")[0]: block for block in blocks}
     for name in names:
-        words = textwrap.fill(f"{name}: {ARGUMENTS.get(name)}", 116, initial_indent="  ", subsequent_indent="    ")
+        words = f"{name}: {ARGUMENTS.get(name)}"
+        if name in left:
+            words += ' None is "{}", or "{}" with circular columns.'.format(*CHOSEN[name])
+        words = textwrap.fill(words, 116, initial_indent="  ", subsequent_indent="    ")
         explained.setdefault(name, words)
     args = "\n".join(explained[name] for name in names)
     return f"{head}Args:\n{args}\n\n{tail}\n"
@@ -167,6 +172,7 @@ def _build(
 def _check(options: dict[str, Any]) -> None:
     check_sizes(num_layers=options["num_layers"], context_size=options["context_size"])
     check_flags(**{option: options[option] for option in FLAGS if option in options})
+    check_flags(**given(whiten=options["whiten"]))
 
 
 def _network(options: dict[str, Any]) -> dict[str, Any]:

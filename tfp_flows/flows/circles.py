@@ -14,10 +14,12 @@ from tfp_flows.flows.ends import column_number
 from tfp_flows.networks import CircularFourier, Fourier
 from tfp_flows.words import in_short
 
-__all__ = ["Circles", "Periods", "check_period", "circles_of", "tails_of"]
+__all__ = ["CHOSEN", "Circles", "Periods", "check_period", "chosen", "circles_of"]
 
 LARGEST = np.finfo(np.float64).max
 NAMED = ("normal", "student_t", "mixture")
+# Options that a chain chooses where they are None: without circular columns, and with some, whose ends are one point
+CHOSEN = {"mixing": ("linear", "reverse"), "tails": ("free", "equal")}
 
 Periods: TypeAlias = Mapping[int, float | tuple[float, float]]
 
@@ -116,15 +118,11 @@ def check_period(key: Any, period: Any, is_whole: bool) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
 
 
-def tails_of(tails: str | None, circular: Periods | None) -> str:
-    """The slopes at the ends of splines: on a circle one for both ends, which are one point."""
-    if isinstance(circular, (Mapping, type(None))) and not circular:
-        return "identity" if tails is None else tails
-    if not isinstance(tails, (str, type(None))) or tails not in (None, "equal"):
-        raise InputError(
-            f"tails must be 'equal' with circular columns, whose ends are one point; got {in_short(tails)}."
-        )
-    return "equal"
+def chosen(options: Mapping[str, Any], left: Sequence[str]) -> dict[str, str]:
+    """What options are that may be left to the chain, and were: with circular columns and without."""
+    circular = options.get("circular")
+    without = circular is None or (isinstance(circular, Mapping) and not circular)
+    return {option: CHOSEN[option][not without] for option in left if options[option] is None}
 
 
 def _check_beside(options: Mapping[str, Any], ends: Mapping[int, Any]) -> None:
@@ -133,6 +131,10 @@ def _check_beside(options: Mapping[str, Any], ends: Mapping[int, Any]) -> None:
     both = [key for key in options["support"] or () if column_number("support", key, event_size) in ends]
     if both:
         raise InputError(f"support must be of other columns than circular; got {both[0]!r} in both.")
+    if options["tails"] != "equal":
+        raise InputError(
+            f"tails must be 'equal' with circular columns, whose ends are one point; got {in_short(options['tails'])}."
+        )
     if isinstance(options["mixing"], str) and options["mixing"] == "linear":
         raise InputError("mixing must not be 'linear' with circular columns, as a matrix does not keep their circle.")
     for option in ("act_norm", "batch_norm"):

@@ -19,7 +19,7 @@ def mlp(
     num_layers: int = 6,
     context_size: int = 0,
     base: str | tfp.distributions.Distribution = "normal",
-    whiten: bool = False,
+    whiten: bool | None = None,
     reversible: bool = False,
     support: Ends | None = None,
     dequantize: Sequence[int] = (),

@@ -29,7 +29,7 @@ def naf(
     batch_norm: bool = False,
     act_norm: bool = False,
     mixing: str | Sequence[Sequence[int] | None] = "reverse",
-    whiten: bool = False,
+    whiten: bool | None = None,
     num_components: int = 8,
     recompute: bool = False,
     support: Ends | None = None,

@@ -27,7 +27,7 @@ def nice(
     batch_norm: bool = False,
     act_norm: bool = False,
     mixing: str | Sequence[Sequence[int] | None] = "reverse",
-    whiten: bool = False,
+    whiten: bool | None = None,
     reversible: bool = False,
     support: Ends | None = None,
     dequantize: Sequence[int] = (),

@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import SplineCoupling
 from tfp_flows.elementwise import Spline
-from tfp_flows.flows.chain import Ends, LayerMaker, Periods, check_bins, prebuilt, tails_of
+from tfp_flows.flows.chain import Ends, LayerMaker, Periods, check_bins, prebuilt
 from tfp_flows.networks import MLP
 
 __all__ = ["nsf_coupling"]
@@ -27,8 +27,8 @@ def nsf_coupling(
     base: str | tfp.distributions.Distribution = "normal",
     batch_norm: bool = False,
     act_norm: bool = False,
-    mixing: str | Sequence[Sequence[int] | None] = "reverse",
-    whiten: bool = False,
+    mixing: str | Sequence[Sequence[int] | None] | None = None,
+    whiten: bool | None = None,
     num_bins: int = 64,
     interval: float = 3.0,
     logit_bound: float | None = 2.0,
@@ -66,7 +66,6 @@ def nsf_coupling(
     Source: Durkan et al., Neural Spline Flows, arXiv:1906.04032.
     """
     check_bins(num_bins)
-    tails = tails_of(tails, circular)
     stays = event_size // 2
     spline = Spline(num_bins, interval, logit_bound, tails)
 

@@ -20,7 +20,7 @@ def planar(
     context_size: int = 0,
     base: str | tfp.distributions.Distribution = "normal",
     batch_norm: bool = False,
-    whiten: bool = False,
+    whiten: bool | None = None,
     recompute: bool = False,
     support: Ends | None = None,
     dequantize: Sequence[int] = (),

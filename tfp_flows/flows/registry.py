@@ -23,6 +23,8 @@ __all__ = ["load", "make", "names"]
 
 CHAINS = {f.__name__: f for f in (maf, iaf, real_nvp, nice, planar, mlp, nsf_coupling, nsf, naf)}
 
+# What chains of version 0.1 could not choose: all of them, and splines
+THEN, THEN_OF_SPLINES = {"whiten": False}, {"logit_bound": None, "tails": "identity", "mixing": "none"}
 OF_SOME = ("circular",)  # kinds of columns that not every chain can have
 
 
@@ -92,6 +94,6 @@ def load(folder: str | PathLike, *, into: Flow | None = None) -> Flow:
 
 def _of_version_0_1(config: dict[str, Any]) -> dict[str, Any]:
     """A recipe with the options that it could not have yet, as they were then."""
-    config = ({"logit_bound": None} if config.get("name") == "nsf_coupling" else {}) | config
+    config = THEN | (THEN_OF_SPLINES if config.get("name") == "nsf_coupling" else {}) | config
     orders = config.pop("permutation", None)  # between the layers
     return config if orders is None else config | {"mixing": [None, *orders]}

@@ -107,7 +107,7 @@ class MADE(Recorded, tf.Module):
         spend(sum(n * m for n, m in itertools.pairwise(sizes)) if event_size > 1 else sum(sizes))
         self.event_size, self.params, self.context_size = event_size, params, context_size
         self.order = _degrees(order, event_size, rng)
-        self._activation, self._residual, self._features = activation_function(activation), bool(residual), features
+        self._activation, self._residual, self.features = activation_function(activation), bool(residual), features
         if event_size == 1 and context_size == 0:
             hidden_units = ()  # the only output depends on nothing: a bias is all there is to learn
         degrees = [self.order] + [_hidden_degrees(n, event_size, context_size) for n in hidden_units]
@@ -136,7 +136,7 @@ class MADE(Recorded, tf.Module):
         """`x [..., D]`, `conditional_input [..., C]` -> `[..., D, params]`."""
         conditional_input = as_context(conditional_input, self.context_size, self.dtype)
         h = as_input(x, self.event_size, self.dtype)
-        h = as_seen(self._features, h)
+        h = as_seen(self.features, h)
         for i, layer in enumerate(self._layers):
             below, h = h, layer(self._activation(h) if i else h)
             if self._context_layers:
@@ -190,12 +190,12 @@ class MADE(Recorded, tf.Module):
         kernels = [layer.transposed_kernel() for layer in self._layers]
         place, back = np.argsort(self.order), self.order - 1  # of each degree among the inputs, and the reverse
         outputs = (place[:, None] * self.params + np.arange(self.params)).ravel()
-        inputs = (place[:, None] * self._features.width + np.arange(self._features.width)).ravel()
+        inputs = (place[:, None] * self.features.width + np.arange(self.features.width)).ravel()
         kernels[0] = _take(kernels[0], inputs, axis=1)
         kernels[-1] = _take(kernels[-1], outputs)
         offsets[-1] = _take(offsets[-1], outputs)
         plan = self._plan(block_for(self.params))
-        features = self._features.taken(place)
+        features = self.features.taken(place)
         x, y = solve(plan, kernels, offsets, self._activation, features, elementwise, _take(columns, place))
         x = tf.transpose(_take(x, back))
         y = tf.transpose(_take(tf.reshape(y, [self.event_size, self.params, -1]), back), [2, 0, 1])
@@ -206,7 +206,7 @@ class MADE(Recorded, tf.Module):
     def _plan(self, block: int) -> Plan:
         if block not in self._plans:
             self._plans[block] = Plan(
-                self._hidden, self.event_size, (self._features.width, self.params), block, self._residual
+                self._hidden, self.event_size, (self.features.width, self.params), block, self._residual
             )
         return self._plans[block]
 

@@ -86,7 +86,7 @@ class MLP(Recorded, tf.Module):
             params,
             context_size,
         )
-        self._activation, self._residual, self._features = activation_function(activation), bool(residual), features
+        self._activation, self._residual, self.features = activation_function(activation), bool(residual), features
         hidden_units = hidden_units if input_size or context_size else ()
         sizes = [input_size * features.width, *hidden_units, output_size * params]
         spend(context_size * sizes[1] + sum(n * m for n, m in itertools.pairwise(sizes)))
@@ -103,7 +103,7 @@ class MLP(Recorded, tf.Module):
         """`x [..., N]`, `conditional_input [..., C]` -> `[..., M, params]`."""
         conditional_input = as_context(conditional_input, self.context_size, self.dtype)
         h = as_input(x, self.input_size, self.dtype)
-        h = as_seen(self._features, h)
+        h = as_seen(self.features, h)
         for i, layer in enumerate(self._layers):
             below, h = h, layer(self._activation(h) if i else h)
             if self._residual and 0 < i < len(self._layers) - 1:
