@@ -32,6 +32,7 @@ COMMANDS = [
     ),
 ]
 
+EDGES = {"octaves": 7, "logit_bound": 4.0}
 # The sweeps. label: flow, its options, data set, options of fit.
 SWEEPS = {
     **{
@@ -51,6 +52,29 @@ SWEEPS = {
     **{
         f"octaves {octaves}": ("nsf_coupling", {"octaves": octaves}, "siggraph", {"epochs": 45})
         for octaves in (0, 6, 7, 8, [7, 7, 7, 7])
+    },
+    **{
+        f"schedule {schedule}": ("nsf_coupling", EDGES, "siggraph", {"epochs": 45, "schedule": schedule})
+        for schedule in ("cosine", "one_cycle")
+    },
+    **{
+        f"logit_bound {bound:g}": ("nsf_coupling", EDGES | {"logit_bound": bound}, "siggraph", {"epochs": 45})
+        for bound in (2.0, 3.0, 4.0)
+    },
+    **{
+        f"tails {tails} {mixing}": ("nsf_coupling", {"tails": tails, "mixing": mixing}, "banana", {"epochs": 12})
+        for tails in ("identity", "equal", "free")
+        for mixing in ("reverse", "linear")
+    },
+    **{
+        f"log_scale_bound {bound:g} {data}": (
+            "maf",
+            {"log_scale_bound": bound},
+            data,
+            {"epochs": 40, "learning_rate": 0.01},
+        )
+        for bound in (1.0, 2.0, 3.0, 5.0)
+        for data in ("two_moons", "siggraph")
     },
     **{
         f"batch {size}": ("nsf_coupling", {}, "siggraph", {"epochs": 20 * 1000 // size, "batch_size": size})

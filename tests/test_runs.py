@@ -16,6 +16,7 @@ import pytest
 import tfp_flows as tff
 from tfp_flows.json_files import write_json
 from tfp_flows.run_folder import COMMIT, LOCK, RunFolder, read_history, write_history
+from tfp_flows.runs import _training
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"flow": "mlp", "options": {"num_layers": 1}, "data": "gaussian", "steps_per_epoch": 50, "verbose": False}
@@ -439,3 +440,13 @@ def test_an_edited_training_is_refused_in_one_sentence(name, value, tmp_path):
     with pytest.raises(tff.InputError) as caught:
         tff.Run.open(folder).resume(verbose=False)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "octaves", "logit_bound"),
+    [("siggraph", {}, 7, 4.0), ("siggraph", {"octaves": 1}, 1, 4.0), ("two_moons", {}, 0, 2.0)],
+)
+def test_letters_are_trained_on_with_waves_as_they_have_edges(data, options, octaves, logit_bound, trained):
+    small = {"num_layers": 1, "hidden_units": [4], "num_bins": 2}
+    work = _training(trained.settings | {"flow": "nsf_coupling", "options": small | options, "data": data})
+    assert (work.flow.config["octaves"], work.flow.config["logit_bound"]) == (octaves, logit_bound)

@@ -145,7 +145,7 @@ def check_columns(name: str, columns: Any, event_size: int) -> tuple[int, ...]:
 def check_path(**paths: Any) -> None:
     """Raises `InputError` unless every argument is the name of a file or a folder."""
     for name, path in paths.items():
-        if not isinstance(path, (str, os.PathLike)):
+        if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
             raise InputError(f"{name} must be a path, a text; got {in_short(path)}.")
 
 

@@ -59,7 +59,9 @@ Whiten = Annotated[
 ]
 Octaves = Annotated[
     str | None,
-    typer.Option(help="Octaves of waves that the networks see beside each number; or of each layer: 7,5,4,4,4."),
+    typer.Option(
+        help="Octaves of waves that the networks see beside each number; of each layer: 7,6,5,5. 7 on letters."
+    ),
 ]
 Tails = Annotated[str | None, typer.Option(help="Slopes of splines at the interval's ends: identity, equal or free.")]
 Table = "CSV, NPY, NPZ, Parquet or Feather file"
@@ -201,7 +203,7 @@ def train(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows of a step; up to 500, by their number.")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Of Adam, at the start of a cosine decay; 0.005 for splines, else 0.01.")
+        float | None, typer.Option(help="Of Adam, at its highest; 0.005 for splines, else 0.01.")
     ] = None,
     patience: Annotated[
         int | None,
@@ -267,7 +269,7 @@ def distill(
     flow: Annotated[str, typer.Option(help="The student's chain: one that samples in one pass.")] = "iaf",
     epochs: Annotated[int, typer.Option(help="Rounds of training.")] = 50,
     batch_size: Annotated[int, typer.Option(help="Samples of a step.")] = 500,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam, at the start of a cosine decay.")] = 5e-3,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam, at its highest.")] = 5e-3,
     num_layers: NumLayers = None,
     hidden_units: HiddenUnits = None,
     base: Base = None,

@@ -9,8 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfp_flows.checks import check_path
 from tfp_flows.errors import InputError
-from tfp_flows.words import in_short
 
 __all__ = ["export_flow", "exported_functions"]
 
@@ -26,8 +26,7 @@ def export_flow(flow: Any, folder: str | os.PathLike) -> None:
     What is there before stays until all is written. A process that is killed while the new one is put in its place
     leaves a folder that TensorFlow refuses to load, and never the graph of one flow with the variables of another.
     """
-    if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
-        raise InputError(f"folder must be a path; got {in_short(folder)}.")
+    check_path(folder=folder)
     folder = Path(folder)
     there = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
     if folder.is_file() or (GRAPH not in there and not there <= OURS):

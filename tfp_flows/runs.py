@@ -31,6 +31,8 @@ FORMAT = 1
 # Rounds and learning rate where none are asked for, measured on two cores: see benchmarks/README.md.
 ROUNDS = {"nsf_coupling": (45, 5e-3), "maf": (200, 1e-2)}
 OTHER_ROUNDS = (120, 1e-2)
+# Options of a flow for a density with edges, as letters have: see benchmarks/flows_and_data.py.
+EDGES = {"nsf_coupling": {"octaves": 7, "logit_bound": 4.0}}
 FILE_PATIENCE = 20  # rows that are drawn afresh cannot be overfitted, and a pause before the rate has decayed is no end
 TEST_ROWS = 10_000
 SHOWN_ROWS = 9_800
@@ -101,7 +103,7 @@ class Run:
         Args:
           folder: the folder to make; None for the first free one below `runs/`.
           flow: name of a chain, as `tff.flows.names()` lists them.
-          options: of the chain, as in `{"num_layers": 4}`.
+          options: of the chain, as in `{"num_layers": 4}`; splines on letters, whose density has edges, see 7 octaves.
           data: name of a dataset, a dataset, or a file or folder of rows; every tenth row of it is held out for the
             metrics.
           columns: which columns of a file; all by default, but for those of the context.
@@ -115,7 +117,7 @@ class Run:
             these name, and to say so on stderr; see `tff.datasets.propose`.
           epochs: rounds at most; None for 45 of `nsf_coupling`, 200 of `maf`, 120 of the others.
           batch_size: rows of a step; None for what `tff.fit` chooses.
-          learning_rate: of Adam, at the start of a cosine decay; None for 0.005 of `nsf_coupling`, else 0.01.
+          learning_rate: of Adam, at its highest; None for 0.005 of `nsf_coupling`, else 0.01.
           patience: epochs without improvement before training stops; None for 20 with a file, else no end.
           steps_per_epoch: steps of an epoch.
           device: "CPU:0", "GPU:0", ...; None for what TensorFlow picks.
@@ -528,7 +530,8 @@ def _training(settings: dict[str, Any]) -> _Work:
     sizes |= {"context_size": context_size} if context_size else {}
     known = rows or test
     bounds = chain_options(settings, tff.datasets.Table(known.x, known.columns, source.name), rows is None)
-    flow = make(settings["flow"], **sizes, **bounds | settings["options"])
+    edges = EDGES.get(settings["flow"], {}) if source.law and source.law.has_edges else {}
+    flow = make(settings["flow"], **sizes, **edges | bounds | settings["options"])
     for part in (test, rows or test):
         check_inside(flow, part.x, part.columns, source.name, part.numbers)
     patience = FILE_PATIENCE if settings["patience"] is None and source.law is None else settings["patience"]

@@ -35,8 +35,10 @@ class Dataset(abc.ABC):
       event_size: D, the number of columns of a row.
       train_size: how many rows `split` gives for training, unless told.
       limits: `((xmin, xmax), (ymin, ymax))`, a frame for plots that holds nearly all of the mass.
+      has_edges: whether the density jumps somewhere.
     """
 
+    has_edges: bool = False
     event_size: int = 2
     train_size: int = 10_000
 

@@ -74,6 +74,8 @@ class Mesh(Dataset):
       by_area: whether the law is uniform over the whole mesh, or gives every triangle the same mass.
     """
 
+    has_edges = True
+
     def __init__(self, name: str, config: dict[str, Any], cloud: PointCloud, *, by_area: bool) -> None:
         self.triangles, self.points = cloud.triangles, cloud.points
         first, second, third = self.triangles.transpose(1, 0, 2)
