@@ -77,7 +77,7 @@ def test_best_weights_are_restored_by_value(rows):
         rows[:400],
         validation_data=rows[400:],
         verbose=False,
-        epochs=8,
+        epochs=5,
         batch_size=50,
         learning_rate=0.1,
         schedule="constant",
