@@ -29,7 +29,8 @@ def test_training_under_tf_keras():
         # what both Kerases have in common, and what has nothing to do with Keras
         *(
             "-k",
-            "not refused and not bad_input and not option and not anywhere and not weights_count and not names_its",
+            "not refused and not bad_input and not option and not anywhere and not weights_count and not names_its"
+            " and not another",
         ),
         TF_USE_LEGACY_KERAS="1",
     )
