@@ -95,9 +95,10 @@ def test_spline_agrees_with_tfps(rng):
     for variable in network.trainable_variables:
         variable.assign_add(rng.normal(0, 1.0, variable.shape))
     spline, raw = elementwise.Spline(8), network(tf.constant(rng.normal(size=(100, 1))))
-    sizes, slopes, _ = spline._sizes_and_slopes(raw)
-    widths, heights = tf.unstack(sizes, axis=-2)
-    slopes = 1e-3 + tf.math.softplus(10.0 * tf.math.tanh(slopes / 10.0) + np.log(np.expm1(0.999)))
+    widths, heights, slopes = tf.split(raw, [8, 8, 7], axis=-1)
+    bounded = lambda raw, bound: raw / tf.sqrt(1.0 + (raw / bound) ** 2)  # noqa: E731
+    widths, heights = (6.0 * (1e-3 + (1 - 8e-3) * tf.nn.softmax(bounded(part, 2.0))) for part in (widths, heights))
+    slopes = 1e-3 + tf.math.softplus(bounded(slopes, 10.0) + np.log(np.expm1(0.999)))
     theirs = tfb.RationalQuadraticSpline(widths, heights, slopes, range_min=-3.0)
     x = tf.constant(rng.uniform(-4, 4, size=(100, 1)))
     for name in ("forward", "inverse"):

@@ -42,7 +42,7 @@ def refused(message: str, function, *args, **kwargs):
     "call",
     [
         *["log_prob", "prob", "encode", "decode", "standardize", "set_batch_norm", "log_prob_of", "samples"],
-        *["limits_of", "rows of a list", "judge_columns", "write_rows", "fit"],
+        *["limits_of", "rows of a list", "judge_columns", "write_rows", "fit", "FlowModel", "predict", "FlowLayer"],
     ],
 )
 def test_what_a_mask_hides_is_not_uncovered(call, flow, tmp_path):
@@ -58,6 +58,7 @@ def test_what_a_mask_hides_is_not_uncovered(call, flow, tmp_path):
         "judge_columns": tff.datasets.judge_columns,
         "write_rows": lambda x: tff.datasets.write_rows(tmp_path / "x.csv", x),
         "fit": lambda x: tff.fit(flow, x, epochs=1, verbose=False),
+        **{"FlowModel": tff.FlowModel(flow), "predict": tff.FlowModel(flow).predict, "FlowLayer": tff.FlowLayer(flow)},
     }
     refused("mask|row 4, column 2", calls[call], MASKED)
 
@@ -75,6 +76,9 @@ def test_masks_of_contexts_probabilities_and_lists(flow, conditional, line):
     refused("x has 1 masked value", line.cdf, MASKED[:, 1:])
     refused("value has 1 masked value", line.quantile, np.ma.masked_array([0.1, 0.2], [True, False]))
     refused("row 4, column 2", tff.datasets.as_rows, list(MASKED))
+    weight = np.ma.masked_array(np.ones(20), MASK[:, 1])
+    for call in (tff.FlowModel(flow).evaluate, tff.FlowModel(flow).train_on_batch):
+        refused("sample_weight has 1 masked value", call, X, sample_weight=weight)
 
 
 # Statistics.

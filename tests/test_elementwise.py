@@ -44,6 +44,22 @@ def test_zeros_of_a_network_are_the_identity(elementwise):
         np.testing.assert_allclose(log_slope, tf.zeros_like(u), atol=off)
 
 
+@pytest.mark.parametrize("bound", [2.0, 29.0, 1000.0, None])
+def test_bins_of_a_spline_are_finite_whatever_a_network_says(bound, rng):
+    spline = Spline(8, logit_bound=bound)
+    for scale in (1.0, 100.0) if bound is None else (1.0, 100.0, 1e38):
+        raw = tf.constant(np.clip(rng.normal(size=[200, spline.params]) * scale, -3e38, 3e38), tf.float32)
+        x = tf.constant(rng.uniform(-4, 4, size=[200]), tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch([raw, x])
+            u, log_slope = spline.inverse(raw, x)
+        gradients = tape.gradient([u, log_slope], [raw, x])
+        assert all(np.isfinite(part).all() for part in (u, log_slope, *gradients))
+        again = spline.inverse(tf.cast(raw, tf.float64), tf.cast(x, tf.float64))[1]
+        if scale == 1.0:
+            np.testing.assert_allclose(log_slope, again, atol=1e-3)
+
+
 @every_map
 def test_leading_dimensions_broadcast(elementwise):
     raw, u = parameters(elementwise, shape=(3,))

@@ -134,6 +134,18 @@ def test_octaves_are_fewer_deeper():
     assert [layer.network._layers[0].kernel_shape[0] for layer in flow.layers if "nsf" in layer.name] == [3, 1]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_waves_are_sines_and_cosines_of_octaves_as_exactly_as_the_number_is(dtype, rng):
+    x = rng.uniform(-4, 4, size=[1000, 1]).astype(dtype)
+    angles = 2.0 ** np.arange(16) * np.pi / 6 * x.astype("float64")
+    wanted = np.concatenate([x, np.sin(angles), np.cos(angles)], axis=-1)
+    error = np.abs(tff.networks.Fourier(16)(tf.constant(x))[:, 0].numpy() - wanted)
+    of_angles = np.abs(angles).max(axis=0)
+    assert (error.max(axis=0) <= 2 * np.finfo(dtype).eps * np.concatenate([[1.0], of_angles, of_angles])).all()
+    far = tf.constant([[1e30], [-3e38]], dtype)
+    assert np.abs(tff.networks.Fourier(16)(far)[..., 1:]).max() <= 1 + 1e-2
+
+
 def test_slopes_of_waves_are_their_derivatives():
     waves, x = tff.networks.Fourier(3, interval=2.0), tf.constant([[-1.3, 0.2], [0.7, 5.0]], tf.float64)
     with tf.GradientTape(persistent=True) as tape:

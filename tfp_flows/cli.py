@@ -199,7 +199,7 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Rounds of training at most; 45 for splines, which take longer, 200 for maf, else 120."),
+        typer.Option(help="Rounds of training at most; 43 for splines, which take longer, 200 for maf, else 120."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows of a step; up to 500, by their number.")] = None,
     learning_rate: Annotated[

@@ -29,7 +29,7 @@ __all__ = ["Run", "Scores"]
 
 FORMAT = 1
 # Rounds and learning rate where none are asked for, measured on two cores: see benchmarks/README.md.
-ROUNDS = {"nsf_coupling": (45, 5e-3), "maf": (200, 1e-2)}
+ROUNDS = {"nsf_coupling": (43, 5e-3), "maf": (200, 1e-2)}
 OTHER_ROUNDS = (120, 1e-2)
 # Options of a flow for a density with edges, as letters have: see benchmarks/flows_and_data.py.
 EDGES = {"nsf_coupling": {"octaves": 7, "logit_bound": 4.0}}
@@ -115,7 +115,7 @@ class Run:
           dequantize: the columns of whole numbers, likewise.
           auto: whether to propose support and whole numbers from the training rows of a file, for columns that none of
             these name, and to say so on stderr; see `tff.datasets.propose`.
-          epochs: rounds at most; None for 45 of `nsf_coupling`, 200 of `maf`, 120 of the others.
+          epochs: rounds at most; None for 43 of `nsf_coupling`, 200 of `maf`, 120 of the others.
           batch_size: rows of a step; None for what `tff.fit` chooses.
           learning_rate: of Adam, at its highest; None for 0.005 of `nsf_coupling`, else 0.01.
           patience: epochs without improvement before training stops; None for 20 with a file, else no end.

@@ -59,20 +59,21 @@ class Fourier:
         """The features of dimensions in another order."""
         return self
 
-    def _frequencies(self, dtype: tf.DType) -> tf.Tensor:
-        return tf.constant(2.0 ** np.arange(self.octaves) * np.pi / (2 * self.interval), dtype)
+    @property
+    def _lowest(self) -> float:
+        return np.pi / (2 * self.interval)
 
     def __call__(self, x: tf.Tensor, marks: tf.Tensor | None = None) -> tf.Tensor:
         """`x [..., D] -> [..., D, width]`, the number itself first; `marks` are not needed here."""
-        x = x[..., None]
-        angles = x * self._frequencies(x.dtype)
-        return tf.concat([x, tf.sin(angles), tf.cos(angles)], axis=-1)
+        sines, cosines = _waves(self._lowest * x, self.octaves)
+        return tf.stack([x, *sines, *cosines], axis=-1)
 
     def slopes(self, x: tf.Tensor, marks: tf.Tensor | None = None) -> tf.Tensor:
         """The slope of each of them, `[..., D, width]`."""
-        x, frequencies = x[..., None], self._frequencies(x.dtype)
-        angles = x * frequencies
-        return tf.concat([tf.ones_like(x), frequencies * tf.cos(angles), -frequencies * tf.sin(angles)], axis=-1)
+        sines, cosines = _waves(self._lowest * x, self.octaves)
+        sines_rise = [2.0**k * self._lowest * cosine for k, cosine in enumerate(cosines)]
+        rising = [-(2.0**k) * self._lowest * sine for k, sine in enumerate(sines)]
+        return tf.stack([tf.ones_like(x), *sines_rise, *rising], axis=-1)
 
 
 @written_plainly
@@ -137,6 +138,20 @@ class CircularFourier(Fourier):
         frequencies = marks * tf.constant(on_circle, x.dtype) + (1 - marks) * tf.constant(on_line, x.dtype)
         itself = (1 - marks) * tf.constant(on_line == 0, x.dtype)
         return x[..., None] * frequencies, frequencies, itself
+
+
+def _waves(angle: tf.Tensor, octaves: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """`sin` and `cos` of `2^k angle` for k = 0 to K - 1, by doubling: one sine and one cosine are evaluated.
+
+    Doubling is no less exact than the angle itself is: each multiplies an error by two, as it does the angle's. With
+    `1 - 2 sin^2` in place of the product, it would multiply it by three.
+    """
+    sines, cosines = [tf.sin(angle)][:octaves], [tf.cos(angle)][:octaves]
+    for _ in range(octaves - 1):
+        sine, cosine = sines[-1], cosines[-1]
+        sines.append(2 * sine * cosine)
+        cosines.append((cosine - sine) * (cosine + sine))
+    return sines, cosines
 
 
 PLAIN = Fourier()

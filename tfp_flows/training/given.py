@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.datasets.table import check_order, has_names, matched
+from tfp_flows.door import check_unmasked
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.words import in_short, plural
@@ -30,6 +31,7 @@ def arrays_of(flow: Flow, x: Any, context: Any = None, weight: Any = None) -> tu
         raise InputError("context was given twice: beside x, and with it.")
     x, context = (*parts, context)[:2]
     check_order(x=x, context=context, sample_weight=weight)
+    check_unmasked("sample_weight", weight)
     x, context = in_order(flow, x, "x"), in_order(flow, context, "context")
     weight = _weights(weight)
     for name, part in (("context", context), ("sample_weight", weight)):
@@ -51,11 +53,14 @@ def parts_of(x: Any) -> Sequence[Any]:
 def named_in_order(flow: Flow, x: Any, context: Any) -> tuple[Any, Any]:
     """Those of the two that have names in the flow's order; tensors, of Keras' graphs too, as they are."""
     tables = {"x": x, "context": context}
+    for name, table in tables.items():
+        check_unmasked(name, table)
     return tuple(in_order(flow, table, name) if has_names(table) else table for name, table in tables.items())
 
 
 def in_order(flow: Flow, table: Any, name: str) -> Any:
     """A table, "x" or "context", as an array in the flow's order; `InputError` if it does not fit the flow."""
+    check_unmasked(name, table)
     columns, size = {
         "x": (flow.columns, flow.event_size),
         "context": (flow.context_columns, flow.context_size),

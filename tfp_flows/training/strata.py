@@ -7,7 +7,7 @@ import numpy as np
 __all__ = ["places_on_a_curve", "stratified"]
 
 AXES = 8  # columns that a curve can tell apart: of more, principal components
-CUTS = 24  # of the curve into halves, and so on
+CUTS = 16  # of the curve into halves, and so on: more pieces than a batch has rows
 FEW = 20_000  # rows that principal components are computed from
 
 
@@ -24,15 +24,14 @@ def places_on_a_curve(*tables: np.ndarray | None) -> np.ndarray:
     columns = [column for table in tables if table is not None for column in table.T]
     columns, width = (columns, np.ones(len(columns))) if len(columns) <= AXES else _principal(columns)
     count = len(columns[0])
-    cuts = np.zeros(len(columns), int)
+    cuts = [0] * len(columns)
     ranks: dict[int, np.ndarray] = {}
-    place = np.zeros(count, np.int64)
+    place = np.zeros(count, np.uint16)
     for _ in range(CUTS):
         axis = int(np.argmax(width))
         if axis not in ranks:
-            rank = np.empty(count, np.int64)
-            rank[np.argsort(columns[axis], kind="stable")] = np.arange(count)
-            ranks[axis] = (rank << CUTS) // count
+            ranks[axis] = np.empty(count, np.uint16)
+            ranks[axis][np.argsort(columns[axis])] = (np.arange(count) << CUTS) // count
         cuts[axis] += 1
         width[axis] /= 2
         place = place << 1 | (ranks[axis] >> (CUTS - cuts[axis])) & 1
