@@ -17,7 +17,7 @@ import tfp_flows as tff
 
 # label: the chain, its options, the data set, epochs of 100 steps of 500 rows
 LAWS = {
-    "siggraph": ("nsf_coupling", {"octaves": 7, "logit_bound": 4.0}, tff.datasets.siggraph, 45),
+    "siggraph": ("nsf_coupling", {"octaves": 7, "logit_bound": 4.0}, tff.datasets.siggraph, 43),
     "two_moons": ("nsf_coupling", {}, lambda: tff.datasets.two_moons(0.05), 12),
     "banana": ("nsf_coupling", {}, tff.datasets.banana, 12),
     "two_moons maf": ("maf", {}, lambda: tff.datasets.two_moons(0.05), 20),

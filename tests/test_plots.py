@@ -73,6 +73,15 @@ def test_the_tolerance_tells_one_flow_from_another(tmp_path):
     assert _distance(figure, "density", tmp_path) > TOLERANCE
 
 
+@pytest.mark.parametrize("resolution", [50, 97])
+def test_the_integral_of_a_density_is_one_and_its_cells_are_squares(resolution):
+    figure = tff.plots.density(_flow(), limits=((-30, 30), (-6, 9)), resolution=resolution)
+    assert figure.axes[0].get_title().endswith("the plane is 1.00")
+    rows, columns = figure.axes[0].images[0].get_array().shape
+    assert columns / rows == pytest.approx(4.0, rel=0.05)
+    assert rows * columns == pytest.approx(resolution**2, rel=0.05)
+
+
 def test_film_goes_from_latent_to_data(tmp_path):
     path = tmp_path / "film.gif"
     flow = _flow()

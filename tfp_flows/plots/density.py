@@ -1,6 +1,7 @@
 """The density over the plane: its picture, its integral, and where it differs from the truth."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -69,15 +70,15 @@ def integral(flow: Flow, limits: Limits, resolution: int = 500) -> float:
     1.0
     """
     check_figure(flow, limits, resolution=resolution)
-    cell, log_prob, _ = _on_grid(flow, limits, resolution)
+    cell, log_prob, _ = _on_grid(flow, limits, (resolution, resolution))
     return float(np.exp(log_prob).sum() * cell)
 
 
 def density(flow: Flow, *, limits: Limits, resolution: int = 400) -> Figure:
     """The flow's density over the plane, on a log scale, with its integral in the title; of whole numbers, with noise.
 
-    The picture shows `limits`, by so many cells of a side; the integral is taken over a box twice as wide and high,
-    around it, with cells twice as wide there. Of a circular column both have one period.
+    The picture shows `limits`, in `resolution^2` cells; the integral is taken over a box twice as wide and high, around
+    it, in as many. Of a circular column both have one period.
 
     Raises:
       InputError: if the flow is not one of two dimensions.
@@ -89,7 +90,7 @@ def density(flow: Flow, *, limits: Limits, resolution: int = 400) -> Figure:
     """
     check_figure(flow, limits, resolution=resolution)
     limits, box = one_period(flow, limits), one_period(flow, wider(limits, 2.0))
-    cell, log_prob, _ = _on_grid(flow, limits, resolution)
+    cell, log_prob, _ = _on_grid(flow, limits, _cells_of(limits, resolution))
     total = float(np.exp(log_prob).sum() * cell) + _mass_around(flow, box, resolution)
     figure, (axis,) = panels(1, limits=limits, bar=True)
     top = float(np.quantile(log_prob, 0.999))  # a few cells far above the rest would leave it grey
@@ -119,7 +120,7 @@ def gap_map(flow: Flow, law: Dataset, *, limits: Limits | None = None, resolutio
       flow: a flow of two dimensions, without context.
       law: one of `tff.datasets`.
       limits: the frame; by default the law's.
-      resolution: cells of a side.
+      resolution: the square root of the number of cells, which are squares.
 
     >>> import tfp_flows as tff
     >>> flow = tff.nice(event_size=2, num_layers=2, seed=0)
@@ -130,7 +131,7 @@ def gap_map(flow: Flow, law: Dataset, *, limits: Limits | None = None, resolutio
     if not isinstance(law, Dataset) or law.event_size != 2:
         raise InputError(f"law must be a dataset of tff.datasets, of two dimensions; got {in_short(law)}.")
     limits = limits or law.limits
-    cell, model, grid = _on_grid(flow, limits, resolution)
+    cell, model, grid = _on_grid(flow, limits, _cells_of(limits, resolution))
     truth = law.log_prob(grid.reshape(-1, 2)).reshape(model.shape)
     inside = np.isfinite(truth)
     figure, (axis,) = panels(1, limits=limits, bar=True)
@@ -154,20 +155,30 @@ def gap_map(flow: Flow, law: Dataset, *, limits: Limits | None = None, resolutio
 
 def _mass_around(flow: Flow, box: Limits, resolution: int) -> float:
     """The integral over a box without its middle, which is half as wide and high, but for circular columns."""
-    quarter = -(-resolution // 4)
-    middle = tuple(slice(None) if side in flow.circular else slice(quarter, 3 * quarter) for side in (0, 1))
-    cell, log_prob, _ = _on_grid(flow, box, 4 * quarter)
+    quarters = [-(-count // 4) for count in _cells_of(box, resolution)]
+    cell, log_prob, _ = _on_grid(flow, box, [4 * quarter for quarter in quarters])
+    parts = enumerate(quarters)
+    middle = tuple(slice(None) if side in flow.circular else slice(part, 3 * part) for side, part in parts)
     log_prob[middle] = -np.inf
     return float(np.exp(log_prob).sum() * cell)
 
 
-def _on_grid(flow: Flow, limits: Limits, resolution: int) -> tuple[float, np.ndarray, np.ndarray]:
-    """The area of a grid's cell, the flow's log-density at the cells' midpoints `[R, R]`, and these `[R, R, 2]`."""
+def _cells_of(limits: Limits, resolution: int) -> tuple[int, int]:
+    """Numbers of cells along both sides of a frame: `resolution^2` in all, and squares where its units are equal."""
+    if aspect_of(limits) != "equal":
+        return resolution, resolution
+    width, height = (b - a for a, b in limits)
+    stretch = float(np.sqrt(width / height))
+    return max(1, round(resolution * stretch)), max(1, round(resolution / stretch))
+
+
+def _on_grid(flow: Flow, limits: Limits, cells: Sequence[int]) -> tuple[float, np.ndarray, np.ndarray]:
+    """The area of a grid's cell, the flow's log-density at the cells' midpoints `[M, N]`, and these `[M, N, 2]`."""
     if flow.event_size != 2:
         raise InputError(f"a density over the plane needs event_size=2; got {flow.event_size}.")
-    sides = [np.linspace(a, b, resolution + 1) for a, b in limits]
+    sides = [np.linspace(a, b, count + 1) for (a, b), count in zip(limits, cells, strict=True)]
     middles = [(side[1:] + side[:-1]) / 2 for side in sides]
     grid = np.stack(np.meshgrid(*middles, indexing="ij"), axis=-1)
     values = log_prob_of(flow.continuous, grid.reshape(-1, 2))
     cell = float(np.prod([side[1] - side[0] for side in sides]))
-    return cell, values.reshape(resolution, resolution), grid
+    return cell, values.reshape(grid.shape[:2]), grid

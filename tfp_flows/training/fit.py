@@ -145,17 +145,10 @@ def fit(
     if entropy is not None:
         check_number("entropy", entropy, -sys.float_info.max, sys.float_info.max)
     _check_strategy(flow, strategy)
-    source = as_source(
-        x,
-        context,
-        sample_weight,
-        flow,
-        batch_size=batch_size,
-        steps_per_epoch=steps_per_epoch,
-        validation_split=0.0 if validation_data is not None else validation_split,
-        in_blocks=strategy is None,  # a strategy cuts batches up, not blocks
-        seed=seed,
-    )
+    split = 0.0 if validation_data is not None else validation_split
+    sizes = {"batch_size": batch_size, "steps_per_epoch": steps_per_epoch, "validation_split": split}
+    in_blocks = strategy is None  # a strategy cuts batches up, not blocks
+    source = as_source(x, context, sample_weight, flow, in_blocks=in_blocks, seed=seed, **sizes)
     if validation_data is not None:
         names = flow.columns or source.columns, flow.context_columns or source.context_columns
         checked = as_validation(validation_data, flow, *names)
@@ -167,15 +160,12 @@ def fit(
     xla = uses_xla(False if strategy and jit_compile is None else jit_compile, total_steps)
     # Keras' loop over steps fails on the iterators of a strategy with several devices
     at_once = 1 if strategy or source.in_blocks else steps_at_once(source.steps)
+    floor = source.entropy if entropy is None else entropy
     with (strategy or tf.distribute.get_strategy()).scope():
-        floor = source.entropy if entropy is None else entropy
         halves = total_steps >= HALVES_STEPS
         model = FlowModel(flow, entropy=floor, in_blocks=source.in_blocks > 0, in_halves=halves, has_noise=True)
-        model.compile(
-            optimizer or adam(float(learning_rate), schedule or schedule_for(flow), total_steps, clip_norm),
-            jit_compile=xla,
-            steps_per_execution=at_once,
-        )
+        optimizer = optimizer or adam(float(learning_rate), schedule or schedule_for(flow), total_steps, clip_norm)
+        model.compile(optimizer, jit_compile=xla, steps_per_execution=at_once)
         model.optimizer.build(model.trainable_variables)  # here, as its slots must live where the variables do
     start = values_of(flow.variables)
     _prepare(flow, source, start, restandardize)
@@ -184,18 +174,8 @@ def fit(
     plan = None
     if checkpoint is not None:
         settings = {"epochs": epochs, "steps_per_epoch": source.steps, "batch_size": batch_size, "patience": patience}
-        settings |= {"entropy": floor, "validation_split": validation_split, "xla": xla}
-        if flow.support or flow.dequantize:
-            ends = flow.support and [end.tolist() for end in flow.support]
-            settings |= {"support": str(ends), "dequantize": list(flow.dequantize)}
-        if flow.circular:
-            settings |= {"circular": str(flow.circular)}
-        rows = {
-            "rows": source.identity,
-            "seed": seed,
-            "validation rows": source.validation and identity_of(source.validation),
-        }
-        plan = as_plan(checkpoint, checkpoint_every, model, {"training": "fit", **rows, **settings})
+        settings |= {"entropy": floor, "validation_split": validation_split, "xla": xla, "seed": seed}
+        plan = as_plan(checkpoint, checkpoint_every, model, _identity(flow, source, settings))
     names = flow.columns, flow.context_columns
     flow.columns, flow.context_columns = names[0] or source.columns, names[1] or source.context_columns
     train = functools.partial(
@@ -222,6 +202,18 @@ def fit(
         if error.history is not None and error.history.best_epoch is None:  # the flow is as it was before
             flow.columns, flow.context_columns = names
         raise
+
+
+def _identity(flow: Flow, source: Source, settings: dict[str, Any]) -> dict[str, Any]:
+    """What tells this training from every other, in its checkpoint."""
+    rows = {"rows": source.identity, "validation rows": source.validation and identity_of(source.validation)}
+    columns = {}
+    if flow.support or flow.dequantize:
+        ends = flow.support and [end.tolist() for end in flow.support]
+        columns |= {"support": str(ends), "dequantize": list(flow.dequantize)}
+    if flow.circular:
+        columns |= {"circular": str(flow.circular)}
+    return {"training": "fit", **rows, **settings, **columns}
 
 
 def _rows_without_density(flow: Flow, source: Source) -> str:
