@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import make_small, scramble
+from conftest import make_small, mostly_slow, scramble
 
 import tfp_flows as tff
 from tfp_flows.training.checkpoint import FILE
@@ -227,11 +227,15 @@ Moved.__name__ = "Unwritten"
 
 @pytest.mark.parametrize(
     ("teacher", "other"),
-    [
-        (lambda: make_small("nice", 2), lambda: make_small("nice", 2, mixing="none")),
-        (lambda: tfp.distributions.MultivariateNormalDiag(tf.zeros(2)), lambda: WIDE),
-        (lambda: Unwritten(0.0), Moved),
-    ],
+    mostly_slow(
+        [
+            (lambda: tfp.distributions.MultivariateNormalDiag(tf.zeros(2)), lambda: WIDE),
+            (lambda: make_small("nice", 2), lambda: make_small("nice", 2, mixing="none")),
+            (lambda: Unwritten(0.0), Moved),
+        ],
+        fast=1,
+        several=True,
+    ),
 )
 @pytest.mark.filterwarnings("ignore:no epoch had a lower validation KL")
 def test_a_checkpoint_of_another_teacher_is_refused(teacher, other, tmp_path):

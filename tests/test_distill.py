@@ -114,6 +114,7 @@ def test_columns_are_matched_by_name_and_the_student_learns_them():
     assert student.context_columns == ("c", "d")
 
 
+@pytest.mark.slow
 def test_reproducible_by_seed():
     runs = []
     for seed in (3, 3, 4):

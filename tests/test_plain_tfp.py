@@ -20,7 +20,7 @@ WRAPS = {
 ALONE = [case for case in CASES if not case.endswith("context")]
 
 
-@pytest.mark.parametrize("wrap", WRAPS)
+@pytest.mark.parametrize("wrap", mostly_slow(WRAPS))
 @pytest.mark.parametrize("case", mostly_slow(ALONE, len(ALONE) // 4))
 def test_transformed_distribution(case, wrap):
     bijector = WRAPS[wrap](layer(case))
