@@ -324,7 +324,7 @@ def test_recomputed_layers_have_the_same_gradients():
 def test_figures_and_students():
     flow, student = (make_small(name, 2, circular=HOURS) for name in ("nsf", "nsf_coupling"))
     figure = tff.plots.density(flow, limits=((-9, 50), (-5, 5)), resolution=200)  # one period, whatever the frame
-    assert figure.axes[0].get_title().endswith("its integral over the plane is 1.00")
+    assert figure.axes[0].get_title().endswith("its integral over twice this frame is 1.00")
     rows = tff.plots.samples(flow, np.array([[25.0, 0.0], [-1.0, 1.0]])).axes[0].collections[0].get_offsets()
     np.testing.assert_array_equal(rows, [[1.0, 0.0], [23.0, 1.0]])
     assert 0.9 < tff.plots.integral(flow, ((0.0, 24.0), (-12.0, 12.0)), resolution=300) < 1.1

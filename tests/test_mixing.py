@@ -5,11 +5,13 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from conftest import COUPLING, make_small
 
 import tfp_flows as tff
 from tfp_flows.covariance import shrunk_correlation
 from tfp_flows.flows.mixing import mixing_of
+from tfp_flows.training.standard import far_column
 
 
 def halves(event_size: int, num_layers: int) -> list[set[int]]:
@@ -80,6 +82,29 @@ def test_a_whitened_flow_starts_as_a_good_gaussian(rows, columns):
     assert whitened > np.mean(plain.log_prob(fresh)) + 5
     u = flow.layers[0].inverse(x).numpy()
     np.testing.assert_allclose(np.cov(u.T), np.eye(columns), atol=0.2 if rows > 1000 else 0.8)
+
+
+FACTORS = np.random.default_rng(0).normal(size=(5, 30))
+A_SUM = np.append(np.eye(3), np.ones([3, 1]), axis=1)  # the last column is the sum of the others
+
+
+@pytest.mark.parametrize(
+    ("mix", "rows"),
+    [(A_SUM, 30), (A_SUM, 300), (A_SUM, 3000), (FACTORS, 300), (FACTORS, 3000)],
+    ids=["sum of 30", "sum of 300", "sum of 3000", "factors of 300", "factors of 3000"],
+)
+def test_a_flow_starts_as_the_gaussian_where_that_is_narrow(mix, rows):
+    """By itself: a shrinkage that is chosen by rows in another scale than theirs would be much too large."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(rows + 5000, len(mix))) @ mix
+    x[:, len(mix) :] += 5e-3 * rng.normal(size=x[:, len(mix) :].shape)
+    x, fresh = x[:rows], x[rows:]
+    flow = tff.maf(x.shape[1], num_layers=1, hidden_units=(4,), seed=0)
+    flow.standardize(x)
+    law = tfp.distributions.MultivariateNormalTriL(x.mean(axis=0), np.linalg.cholesky(np.cov(x.T)))
+    assert np.mean(flow.log_prob(fresh)) > np.mean(law.log_prob(fresh)) - 0.2
+    u = flow.layers[0].standardized(tf.constant(x)).numpy()
+    assert far_column(u) is None  # a second fit on the same rows has nothing to say
 
 
 def test_whitening_knows_weights_and_columns_that_are_constant():

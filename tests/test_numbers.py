@@ -134,6 +134,17 @@ def test_a_constant_context_is_no_division_by_zero():
     assert np.isfinite(flow.log_prob(x[:5, :1], context=context[:5])).all()
 
 
+def test_rows_of_weight_zero_say_nothing_of_old_statistics(rng):
+    x, weights = rng.normal(size=(1000, 2)), np.ones(1000)
+    x[:100] *= 1000
+    weights[:100] = 0
+    flow = make_small("maf", 2)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*by the statistics of an earlier fit")
+        for _ in range(2):
+            tff.fit(flow, x, sample_weight=weights, epochs=1, steps_per_epoch=1, verbose=False)
+
+
 def test_a_second_fit_says_when_the_old_statistics_do_not_fit():
     rng = np.random.default_rng(0)
     flow = line()

@@ -76,10 +76,20 @@ def test_the_tolerance_tells_one_flow_from_another(tmp_path):
 @pytest.mark.parametrize("resolution", [50, 97])
 def test_the_integral_of_a_density_is_one_and_its_cells_are_squares(resolution):
     figure = tff.plots.density(_flow(), limits=((-30, 30), (-6, 9)), resolution=resolution)
-    assert figure.axes[0].get_title().endswith("the plane is 1.00")
+    assert figure.axes[0].get_title().endswith("twice this frame is 1.00")
     rows, columns = figure.axes[0].images[0].get_array().shape
     assert columns / rows == pytest.approx(4.0, rel=0.05)
     assert rows * columns == pytest.approx(resolution**2, rel=0.05)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("limits", [((-3000, 1), (-3, 3)), ((-8, -1), (-3, -1))])
+def test_a_density_that_is_almost_nowhere_is_drawn(limits):
+    flow = make_small("maf", 2, support={0: (0, None)})
+    image = tff.plots.density(flow, limits=limits, resolution=60).axes[0].images[0]
+    found = image.get_array()[np.isfinite(image.get_array())]
+    assert not found.size or found.max() >= image.get_clim()[1] >= image.get_clim()[0] + 6.0 - 1e-6
+    tff.plots.gap_map(flow, MOONS, limits=limits, resolution=60)
 
 
 def test_film_goes_from_latent_to_data(tmp_path):

@@ -205,6 +205,14 @@ def test_a_finished_run_has_nothing_to_resume(trained):
     assert files(trained.folder) == before
 
 
+def test_a_file_of_too_few_rows_is_refused(tmp_path):
+    for rows in (1, 2):
+        (tmp_path / "few.csv").write_text("a,b\n" + "".join(f"{i}.5,{i}.25\n" for i in range(rows)))
+        with pytest.raises(tff.InputError, match=rf"few.csv must have at least 3 rows.* held out; got {rows}\.$"):
+            tff.Run.train(tmp_path / "run", flow="nice", data=tmp_path / "few.csv", verbose=False)
+        assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_run_is_resumed_to_the_same_end(number, trained, tmp_path, monkeypatch):
     folder = tmp_path / "run"

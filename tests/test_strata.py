@@ -23,8 +23,9 @@ def test_every_row_is_in_one_batch(size):
 
 def test_rows_that_are_all_alike_and_huge_ones_are_taken_too():
     rows = np.zeros([BATCH * STEPS, 9])
-    rows[:, 1] = 1e30 * np.arange(len(rows)) % 7
-    assert sorted(in_batches(rows).ravel()) == list(range(len(rows)))
+    for huge in (1e30, 1e307):
+        rows[:, 1] = huge * (np.arange(len(rows)) % 7)
+        assert sorted(in_batches(rows).ravel()) == list(range(len(rows)))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 12])

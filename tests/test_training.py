@@ -394,6 +394,7 @@ def test_an_optimizer_of_another_model_is_refused_and_that_of_the_same_flow_goes
         ({"sample_weight": -np.ones(600)}, "sample_weight must be at least 0"),
         ({"epochs": 0}, "epochs must be an integer of at least 1; got 0"),
         ({"batch_size": 2.5}, "batch_size must be an integer of at least 1; got 2.5"),
+        ({"validation_split": 0.999}, "x must have at least 2 rows to train on, .*=0.999; got "),
         ({"validation_split": 1.0}, "validation_split must be at least 0 and below 1; got 1.0"),
         ({"checkpoint_every": -1, "checkpoint": "never"}, "checkpoint_every is -1; expected a number from 0"),
         ({"learning_rate": tf.keras.optimizers.schedules.CosineDecay(1e-3, 9)}, "pass it in an optimizer"),

@@ -31,22 +31,29 @@ def narrowest(z: np.ndarray, weights: np.ndarray | None = None) -> float:
 
 
 def _correlation(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    correlation = (z * weights[:, None]).T @ z / weights.sum()
+    correlation = _moments(z, weights)
     size = np.sqrt(np.diag(correlation))
-    correlation /= np.outer(size, size) + (size == 0) + (size == 0)[:, None]
+    correlation /= np.outer(size, size)
     np.fill_diagonal(correlation, 1.0)
     return correlation
 
 
+def _moments(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The mean products of columns, `[D, D]`; of a column that is zero, those of one that is correlated with none."""
+    moments = (z * weights[:, None]).T @ z / weights.sum()
+    return moments + np.diag(np.diag(moments) == 0)
+
+
 def _left_out_nll(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The mean NLL of rows in a Gaussian whose correlations are those of the other rows, for each shrinkage."""
+    """The mean NLL of rows in a Gaussian whose covariance is that of the other rows, for each shrinkage."""
     nll = np.zeros(len(SHRINKAGES))
     fold = np.arange(len(z)) % FOLDS
     for k in range(FOLDS):
         here, others = fold == k, fold != k
         if not weights[here].any() or not weights[others].any():
             continue
-        eigenvalues, vectors = np.linalg.eigh(_correlation(z[others], weights[others]))
+        # not correlations, which would be of other standard deviations than those of the rows that are left out
+        eigenvalues, vectors = np.linalg.eigh(_moments(z[others], weights[others]))
         spread = np.average((z[here] @ vectors) ** 2, axis=0, weights=weights[here])
         shrunk = (1 - SHRINKAGES[:, None]) * np.maximum(eigenvalues, 0.0) + SHRINKAGES[:, None]
         nll += weights[here].sum() * (np.log(shrunk) + spread / shrunk).sum(axis=1)

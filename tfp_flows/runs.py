@@ -34,6 +34,7 @@ OTHER_ROUNDS = (120, 1e-2)
 # Options of a flow for a density with edges, as letters have: see benchmarks/flows_and_data.py.
 EDGES = {"nsf_coupling": {"octaves": 7, "logit_bound": 4.0}}
 FILE_PATIENCE = 20  # rows that are drawn afresh cannot be overfitted, and a pause before the rate has decayed is no end
+FEWEST_ROWS = 3
 TEST_ROWS = 10_000
 SHOWN_ROWS = 9_800
 NUMBERS = ("epochs", "batch_size", "learning_rate", "steps_per_epoch", "seed")  # of settings, for `fit` and `distill`
@@ -461,6 +462,11 @@ class _Source:
         print(datasets.Table(rows.x, rows.columns, self.name).describe(), file=sys.stderr)
         check_names(self.name, (*(rows.columns or ()), *(rows.context_columns or ())))
         order = np.random.default_rng(seed).permutation(len(rows.x))
+        if len(order) < FEWEST_ROWS:
+            raise InputError(
+                f"{self.name} must have at least {FEWEST_ROWS} rows, as every tenth of them, and one at least, is held "
+                f"out; got {len(order)}."
+            )
         held_out = max(1, len(order) // 10)
         return rows.take(order[held_out:]), rows.take(order[:held_out])
 

@@ -90,7 +90,8 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
         The scale of a column that is constant stays one: in a context there may be such columns.
         """
         x = np.asarray(x, np.float64)
-        loc = np.average(x, axis=0, weights=weights)
+        exponent = np.frexp(np.abs(x).max(axis=0))[1]  # the sum of the largest numbers there are would be infinite
+        loc = np.ldexp(np.average(np.ldexp(x, -exponent), axis=0, weights=weights), exponent)
         size = np.abs(x - loc).max(axis=0)
         size = np.where(size > 0, size, 1.0)  # squares of the smallest numbers would be 0, of the largest infinite
         scale = size * np.sqrt(np.average(((x - loc) / size) ** 2, axis=0, weights=weights))

@@ -93,7 +93,7 @@ def density(flow: Flow, *, limits: Limits, resolution: int = 400) -> Figure:
     cell, log_prob, _ = _on_grid(flow, limits, _cells_of(limits, resolution))
     total = float(np.exp(log_prob).sum() * cell) + _mass_around(flow, box, resolution)
     figure, (axis,) = panels(1, limits=limits, bar=True)
-    top = float(np.quantile(log_prob, 0.999))  # a few cells far above the rest would leave it grey
+    top = _top(log_prob)
     image = axis.imshow(
         log_prob.T,
         origin="lower",
@@ -105,7 +105,7 @@ def density(flow: Flow, *, limits: Limits, resolution: int = 400) -> Figure:
     )
     colour_bar(image, axis, limits, "log p(x), nats")
     label_axes([axis], flow)
-    axis.set_title(f"Density of {flow.name}; its integral over the plane is {total:.2f}")
+    axis.set_title(f"Density of {flow.name}; its integral over twice this frame is {total:.2f}")
     return figure
 
 
@@ -136,7 +136,7 @@ def gap_map(flow: Flow, law: Dataset, *, limits: Limits | None = None, resolutio
     inside = np.isfinite(truth)
     figure, (axis,) = panels(1, limits=limits, bar=True)
     extent = {"origin": "lower", "extent": (*limits[0], *limits[1]), "aspect": aspect_of(limits)}
-    top = max(np.quantile(truth[inside], 0.999), np.quantile(model, 0.999))
+    top = max(_top(truth), _top(model))
     relevance = ((np.maximum(model, np.where(inside, truth, -np.inf)) - top + 9.0) / 3.0).clip(0.0, 1.0)
     gap = np.where(inside, model - np.where(inside, truth, 0.0), 0.0)
     image = axis.imshow(gap.T, cmap="RdBu_r", vmin=-2.0, vmax=2.0, alpha=(relevance * inside).T, **extent)
@@ -151,6 +151,12 @@ def gap_map(flow: Flow, law: Dataset, *, limits: Limits | None = None, resolutio
     colour_bar(image, axis, limits, "log p(model) - log p(true), nats")
     axis.set_title(title)
     return figure
+
+
+def _top(log_prob: np.ndarray) -> float:
+    """The highest log-density of a picture: a few cells far above the rest would leave it grey, or none has any."""
+    found = log_prob[np.isfinite(log_prob)]
+    return float(np.quantile(found, 0.999)) if len(found) else 0.0
 
 
 def _mass_around(flow: Flow, box: Limits, resolution: int) -> float:

@@ -196,7 +196,8 @@ def _in_memory(
     train = rows.take(order[~np.isin(order, held_out)] if rows.weight is not None else order[len(held_out) :])
     if len(train.x) < 2:
         raise InputError(
-            f"validation_split={validation_split} leaves {len(train.x)} of {plural(len(rows.x), 'row')} to train on."
+            f"x must have at least 2 rows to train on, beside those of validation_split={validation_split}; got "
+            f"{len(train.x)} of {plural(len(rows.x), 'row')}."
         )
     batch_size = min(batch_size or batch_size_for(len(train.x)), len(train.x))
     used = len(train.x) // batch_size * batch_size

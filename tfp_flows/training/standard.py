@@ -19,7 +19,8 @@ def far_column(
 ) -> str | None:
     """What is to be said of the first of the columns of `z [N, D]` that is so many times far off; None if none is."""
     z = np.asarray(z, np.float64)
-    mean, spread = np.average(z, axis=0, weights=weights), z.std(axis=0)
+    mean = np.average(z, axis=0, weights=weights)
+    spread = np.sqrt(np.average((z - mean) ** 2, axis=0, weights=weights))
     most = times * FAR_SPREAD
     off = np.flatnonzero((np.abs(mean) > times * FAR_MEAN) | (spread > most) | (spread * most < 1))
     if not len(off):

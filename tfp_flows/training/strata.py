@@ -51,8 +51,10 @@ def stratified(place: np.ndarray, batch_size: int, rng: np.random.Generator) -> 
 
 def _principal(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """The first principal components of standardised columns, `[AXES, N]`, and their standard deviations."""
-    columns = np.array(columns)
-    few = columns[:, :FEW].astype(np.float64)
+    columns = np.array(columns, np.float64)
+    largest = np.abs(columns).max(axis=1, keepdims=True)
+    columns /= np.where(largest > 0, largest, 1.0)  # no square overflows
+    few = columns[:, :FEW]
     loc, scale = few.mean(axis=1, keepdims=True), few.std(axis=1, keepdims=True)
     scale = np.where(scale > 0, scale, 1.0)
     variances, axes = np.linalg.eigh(np.cov((few - loc) / scale))
