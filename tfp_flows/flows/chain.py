@@ -52,7 +52,8 @@ ARGUMENTS = {
     "whiten": "whether data is standardised by the whole covariance of its columns, not by their variances alone: no "
     "flow then starts worse than the best Gaussian. None does so where columns nearly are linear functions of others.",
     "num_bins": "bins of each spline, 2 to 500.",
-    "interval": "B: the splines act on [-B, B] of standardised data, and leave what is outside as it is.",
+    "interval": "B: the splines bend [-B, B] of standardised data; its ends stay in place, lines go on from them. "
+    "Only matrices and permutations move mass across an end: in one dimension take a B beyond all rows.",
     "logit_bound": "smooth bound on the absolute logits of the bins' sizes, which keeps rounding small; None for none, "
     "as in version 0.1.",
     "tails": 'slopes of the splines at both ends of the interval and beyond: "identity", one; "equal", one that is '
