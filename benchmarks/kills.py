@@ -82,7 +82,9 @@ def one(scratch: Path, training: list[str], i: int, number: signal.Signals, mome
         if killed is None:
             break  # it had ended
         found.update({"kills": 1, number.name: 1})
-        found["wrong status"] += killed.status not in STATUSES[number]
+        if killed.status not in STATUSES[number]:
+            found["wrong status"] += 1
+            print(f"case {i}: exit status {killed.status} after {delay:.2f} s", file=sys.stderr, flush=True)
         found["lost"] += is_late(out / "training" / "checkpoint.npz", killed)
         found.update(look(scratch, out, has_old))
         if (out / "training" / "config.json").exists():

@@ -71,9 +71,9 @@ class Fourier:
     def slopes(self, x: tf.Tensor, marks: tf.Tensor | None = None) -> tf.Tensor:
         """The slope of each of them, `[..., D, width]`."""
         sines, cosines = _waves(self._lowest * x, self.octaves)
-        sines_rise = [2.0**k * self._lowest * cosine for k, cosine in enumerate(cosines)]
-        rising = [-(2.0**k) * self._lowest * sine for k, sine in enumerate(sines)]
-        return tf.stack([tf.ones_like(x), *sines_rise, *rising], axis=-1)
+        of_sines = [2.0**k * self._lowest * cosine for k, cosine in enumerate(cosines)]
+        of_cosines = [-(2.0**k) * self._lowest * sine for k, sine in enumerate(sines)]
+        return tf.stack([tf.ones_like(x), *of_sines, *of_cosines], axis=-1)
 
 
 @written_plainly
