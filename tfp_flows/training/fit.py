@@ -213,7 +213,7 @@ def _identity(flow: Flow, source: Source, settings: dict[str, Any]) -> dict[str,
         columns |= {"support": str(ends), "dequantize": list(flow.dequantize)}
     if flow.circular:
         columns |= {"circular": str(flow.circular)}
-    return {"training": "fit", **rows, **settings, **columns}
+    return {"training": "fit", **settings, **rows, **columns}  # what was asked for is named before what follows
 
 
 def _rows_without_density(flow: Flow, source: Source) -> str:
