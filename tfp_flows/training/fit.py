@@ -206,14 +206,18 @@ def fit(
 
 def _identity(flow: Flow, source: Source, settings: dict[str, Any]) -> dict[str, Any]:
     """What tells this training from every other, in its checkpoint."""
-    rows = {"rows": source.identity, "validation rows": source.validation and identity_of(source.validation)}
+    rows = {
+        "rows": source.identity,
+        "seed": settings["seed"],  # which rows are held out follows from it, and how many steps there are from those
+        "validation rows": source.validation and identity_of(source.validation),
+    }
     columns = {}
     if flow.support or flow.dequantize:
         ends = flow.support and [end.tolist() for end in flow.support]
         columns |= {"support": str(ends), "dequantize": list(flow.dequantize)}
     if flow.circular:
         columns |= {"circular": str(flow.circular)}
-    return {"training": "fit", **settings, **rows, **columns}  # what was asked for is named before what follows
+    return {"training": "fit", **rows, **settings, **columns}
 
 
 def _rows_without_density(flow: Flow, source: Source) -> str:
