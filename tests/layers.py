@@ -18,6 +18,9 @@ def _mlp(params, context_size=0, outputs=2):
     return networks.MLP(1, outputs, params, (4,), context_size=context_size, seed=0, dtype="float64")
 
 
+COMPOSED = elementwise.Composed((elementwise.Affine(), elementwise.Spline(5, 1.0, tails="free")))
+
+
 def _affine(network):
     return networks.ShiftAndLogScale(network)
 
@@ -55,6 +58,8 @@ CASES = {
     "Autoregressive spline": lambda: _autoregressive(elementwise.Spline(5)),
     "Autoregressive spline tails": lambda: _autoregressive(elementwise.Spline(5, 1.0, tails="free")),
     "Autoregressive spline context": lambda: _autoregressive(elementwise.Spline(5), CONTEXT),
+    "Autoregressive affine of spline": lambda: _autoregressive(COMPOSED),
+    "Autoregressive affine of spline context": lambda: _autoregressive(COMPOSED, CONTEXT),
     "Autoregressive mixture": lambda: _autoregressive(elementwise.MixtureOfLogistics(3)),
     "BatchNorm": lambda: b.BatchNorm(SIZE, dtype="float64"),
     # the data of these tests is on the whole line: periods so long that it is in one of them

@@ -7,12 +7,12 @@ import tensorflow_probability as tfp
 from conftest import mostly_slow, scramble_variables
 
 import tfp_flows as tff
-from tfp_flows.elementwise import Affine, MixtureOfLogistics, Shift, Spline
+from tfp_flows.elementwise import Affine, Composed, MixtureOfLogistics, Shift, Spline
 from tfp_flows.networks.solver import BLOCK
 
 MAPS = [Shift(), Affine(), Affine(0.5), Affine(None), Spline(5), Spline(2, 1.5, 1.0), Spline(8, 3.0, None)]
 MAPS += [Spline(5, tails="equal"), Spline(5, tails="free")]
-MAPS += [MixtureOfLogistics(1), MixtureOfLogistics(4)]
+MAPS += [Composed((Affine(), Spline(5, tails="free"))), MixtureOfLogistics(1), MixtureOfLogistics(4)]
 every_map = pytest.mark.parametrize("elementwise", MAPS, ids=str)
 
 
@@ -130,6 +130,7 @@ def test_a_mixture_of_logistics_is_the_cdf_of_that_mixture(rng):
 
 def test_equal_maps_are_equal_and_others_are_not():
     assert Spline(5) == Spline(5, 3.0, 2.0)
+    assert Composed([Affine(), Spline(5)]) == Composed((Affine(), Spline(5)))
     assert hash(Affine(2.0)) == hash(Affine(2.0))
     assert len({*MAPS, *MAPS}) == len(MAPS)
 
@@ -194,6 +195,9 @@ def test_a_network_that_does_not_fit_the_map_is_refused(kind):
         lambda: Spline(8, float("nan")),
         lambda: Spline(8, 3.0, 0.0),
         lambda: MixtureOfLogistics(0),
+        lambda: Composed(()),
+        lambda: Composed(Affine()),
+        lambda: Composed([Affine]),
         lambda: tff.bijectors.Autoregressive(None, Affine()),
         lambda: tff.bijectors.Autoregressive(tff.networks.MADE(3), Affine),
         lambda: tff.bijectors.Autoregressive(tff.networks.MADE(3), "affine"),

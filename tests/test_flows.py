@@ -220,6 +220,8 @@ def test_laws_hold_for_any_options(name, data):
         options["octaves"] = data.draw(st.integers(0, 3), label="octaves")
         options["residual"] = len(set(options["hidden_units"])) < 2
         options |= {flag: data.draw(st.booleans(), label=flag) for flag in ("whiten", "act_norm")}
+    if name.startswith("nsf"):
+        options["affine"] = data.draw(st.sampled_from([None, False, True]), label="affine")
     context_size = data.draw(st.integers(0, 2), label="context_size") if "hidden_units" in SMALL[name] else 0
     if context_size:
         options["context_size"] = context_size

@@ -263,7 +263,8 @@ def _encoded(value: Any, where: str, known: _Written) -> Any:
     if isinstance(value, _PLAIN):
         return value
     if type(value) in _MAPS.values():
-        return {"map": type(value).__name__, "with": _encoded(dataclasses.asdict(value), where, known)["dict"]}
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return {"map": type(value).__name__, "with": _encoded(fields, where, known)["dict"]}
     if isinstance(value, (list, tuple, range)):
         return [_encoded(item, where, known) for item in value]
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
@@ -349,7 +350,7 @@ def _made(data: Any, known: _Made) -> Any:
     if "map" in data:
         if data["map"] not in _MAPS:
             raise InputError(f"a recipe may name the elementwise maps that there are; got {in_short(data['map'])}.")
-        return _MAPS[data["map"]](**data["with"])
+        return _MAPS[data["map"]](**{name: _made(value, known) for name, value in data["with"].items()})
     if "class" in data:
         return _constructor(data["class"])
     if "array" in data:

@@ -12,9 +12,10 @@ Leading dimensions broadcast. `forward` and `inverse` undo each other, and their
 """
 
 from tfp_flows.elementwise.affine import Affine
+from tfp_flows.elementwise.composed import Composed
 from tfp_flows.elementwise.mixture_of_logistics import MixtureOfLogistics
 from tfp_flows.elementwise.protocol import Elementwise
 from tfp_flows.elementwise.shift import Shift
 from tfp_flows.elementwise.spline import Spline
 
-__all__ = ["Affine", "Elementwise", "MixtureOfLogistics", "Shift", "Spline"]
+__all__ = ["Affine", "Composed", "Elementwise", "MixtureOfLogistics", "Shift", "Spline"]

@@ -11,10 +11,10 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import ActNorm, BatchNorm, RecomputingChain, ReversibleChain, Standardize, Support
 from tfp_flows.checks import check_columns, check_flags, check_sizes, given, plain_options
-from tfp_flows.elementwise.spline import MOST_BINS
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.flows.circles import CHOSEN, Circles, Periods, chosen, circles_of
+from tfp_flows.flows.choices import WORDS, chosen
+from tfp_flows.flows.circles import Circles, Periods, circles_of
 from tfp_flows.flows.ends import Ends, ends_of, written
 from tfp_flows.flows.mixing import Mixing, mixing_of
 from tfp_flows.networks.context import ContextNetwork
@@ -22,7 +22,7 @@ from tfp_flows.networks.dense import random_generator
 from tfp_flows.recipe import spend
 from tfp_flows.words import in_short, plural
 
-__all__ = ["Ends", "LayerMaker", "Periods", "check_bins", "check_no_context", "prebuilt"]
+__all__ = ["Ends", "LayerMaker", "Periods", "check_no_context", "prebuilt"]
 
 tfb = tfp.bijectors
 P = ParamSpec("P")
@@ -52,8 +52,9 @@ ARGUMENTS = {
     "whiten": "whether data is standardised by the whole covariance of its columns, not by their variances alone: no "
     "flow then starts worse than the best Gaussian. None does so where columns nearly are linear functions of others.",
     "num_bins": "bins of each spline, 2 to 500.",
-    "interval": "B: the splines bend [-B, B] of standardised data; its ends stay in place, lines go on from them. "
-    "Only matrices and permutations move mass across an end: in one dimension take a B beyond all rows.",
+    "interval": "B: each spline bends [-B, B] of standardised data; lines go on from its ends, which it keeps.",
+    "affine": "whether an affine map by the same network comes before each spline, from the data's end: the interval "
+    "then moves and widens with what the network sees, and mass moves across its ends.",
     "logit_bound": "smooth bound on the absolute logits of the bins' sizes, which keeps rounding small; None for none, "
     "as in version 0.1.",
     "tails": 'slopes of the splines at both ends of the interval and beyond: "identity", one; "equal", one that is '
@@ -69,7 +70,7 @@ ARGUMENTS = {
     "circular": "columns that come round again, by their numbers from 0, with their period or the ends of one: "
     "{0: 24.0} for hours of the day, {1: (-180.0, 180.0)} for angles. Rows may lie in any period, log p is the same in "
     "all of them and comes to one over one; samples lie in [low, high). Their latents are uniform, whatever the base. "
-    'Not with mixing="linear", act_norm or batch_norm. After Rezende et al., arXiv:2002.02428.',
+    'Not with mixing="linear", affine, act_norm or batch_norm. After Rezende et al., arXiv:2002.02428.',
     "dequantize": "columns of whole numbers, by their numbers from 0: trained with fresh uniform noise of [0, 1) in "
     "every batch; log_prob is then a lower bound of the log-probability, and samples are whole.",
     "seed": "integer that fixes the initial weights and random permutations.",
@@ -96,7 +97,7 @@ def prebuilt(*, halves: bool = False) -> Callable[[Prebuilt[P]], Callable[P, Flo
 
     def decorated(make_layers: Prebuilt[P]) -> Callable[P, Flow]:
         name, signature = make_layers.__name__, inspect.signature(make_layers)
-        left = [p.name for p in signature.parameters.values() if p.name in CHOSEN and p.default is None]
+        left = [p.name for p in signature.parameters.values() if p.name in WORDS and p.default is None]
 
         @functools.wraps(make_layers)
         def chain(*args: P.args, **kwargs: P.kwargs) -> Flow:
@@ -129,7 +130,7 @@ def _explained(doc: str | None, names: Sequence[str], left: Sequence[str]) -> st
     for name in names:
         words = f"{name}: {ARGUMENTS.get(name)}"
         if name in left:
-            words += ' None is "{}", or "{}" with circular columns.'.format(*CHOSEN[name])
+            words += f" {WORDS[name]}"
         words = textwrap.fill(words, 116, initial_indent="  ", subsequent_indent="    ")
         explained.setdefault(name, words)
     args = "\n".join(explained[name] for name in names)
@@ -250,13 +251,6 @@ def _chain_of(options: dict[str, Any]) -> Callable[[list[tfb.Bijector]], tfb.Bij
     if options.get("reversible"):
         return ReversibleChain
     return RecomputingChain if options.get("recompute") else tfb.Chain
-
-
-def check_bins(num_bins: int) -> None:
-    """Raises `InputError` for a number of bins that no spline can have."""
-    check_sizes(num_bins=num_bins)
-    if not 2 <= num_bins <= MOST_BINS:
-        raise InputError(f"num_bins must be from 2 to {MOST_BINS}; got {in_short(num_bins)}.")
 
 
 def check_no_context(name: str, context_size: int) -> None:

@@ -14,12 +14,10 @@ from tfp_flows.flows.ends import column_number
 from tfp_flows.networks import CircularFourier, Fourier
 from tfp_flows.words import in_short
 
-__all__ = ["CHOSEN", "Circles", "Periods", "check_period", "chosen", "circles_of"]
+__all__ = ["Circles", "Periods", "check_period", "circles_of"]
 
 LARGEST = np.finfo(np.float64).max
 NAMED = ("normal", "student_t", "mixture")
-# Options that a chain chooses where they are None: without circular columns, and with some, whose ends are one point
-CHOSEN = {"mixing": ("linear", "reverse"), "tails": ("free", "equal")}
 
 Periods: TypeAlias = Mapping[int, float | tuple[float, float]]
 
@@ -118,13 +116,6 @@ def check_period(key: Any, period: Any, is_whole: bool) -> tuple[float, float]:
     return float(pair[0]), float(pair[1])
 
 
-def chosen(options: Mapping[str, Any], left: Sequence[str]) -> dict[str, str]:
-    """What options are that may be left to the chain, and were: with circular columns and without."""
-    circular = options.get("circular")
-    without = circular is None or (isinstance(circular, Mapping) and not circular)
-    return {option: CHOSEN[option][not without] for option in left if options[option] is None}
-
-
 def _check_beside(options: Mapping[str, Any], ends: Mapping[int, Any]) -> None:
     """Raises `InputError` for options that circular columns cannot have beside them."""
     event_size = options["event_size"]
@@ -137,6 +128,6 @@ def _check_beside(options: Mapping[str, Any], ends: Mapping[int, Any]) -> None:
         )
     if isinstance(options["mixing"], str) and options["mixing"] == "linear":
         raise InputError("mixing must not be 'linear' with circular columns, as a matrix does not keep their circle.")
-    for option in ("act_norm", "batch_norm"):
+    for option in ("act_norm", "batch_norm", "affine"):
         if options[option]:
             raise InputError(f"{option} must be False with circular columns, as it does not keep their circle.")

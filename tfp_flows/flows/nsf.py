@@ -6,8 +6,8 @@ from typing import Any
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Autoregressive
-from tfp_flows.elementwise import Spline
-from tfp_flows.flows.chain import Ends, LayerMaker, Periods, check_bins, prebuilt
+from tfp_flows.flows.chain import Ends, LayerMaker, Periods, prebuilt
+from tfp_flows.flows.splines import spline_map
 from tfp_flows.networks import MADE
 
 __all__ = ["nsf"]
@@ -30,7 +30,8 @@ def nsf(
     mixing: str | Sequence[Sequence[int] | None] | None = None,
     whiten: bool | None = None,
     num_bins: int = 8,
-    interval: float = 3.0,
+    interval: float | None = None,
+    affine: bool | None = None,
     logit_bound: float | None = 2.0,
     tails: str | None = None,
     recompute: bool = False,
@@ -43,7 +44,7 @@ def nsf(
     """Neural spline flow: autoregressive layers of monotone rational-quadratic splines.
 
     ```
-    x[i] = spline(u[i]; network(x[<i])[i])        in each layer, with the order reversed between layers
+    x[i] = affine(spline(u[i])), both by network(x[<i])[i]        in each layer, the order reversed between layers
     ```
 
     Log-densities take one pass a layer. The D steps of a sample wait for one another, but each hidden unit is computed
@@ -65,8 +66,7 @@ def nsf(
 
     Source: Durkan et al., Neural Spline Flows, arXiv:1906.04032.
     """
-    check_bins(num_bins)
-    spline = Spline(num_bins, interval, logit_bound, tails)
+    spline = spline_map(num_bins, interval, logit_bound, tails, affine)
 
     def layer(_: int, network: dict[str, Any]) -> Autoregressive:
         return Autoregressive(MADE(event_size, spline.params, **network), spline, name=network["name"])

@@ -5,9 +5,9 @@ from typing import Any
 
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import SplineCoupling
-from tfp_flows.elementwise import Spline
-from tfp_flows.flows.chain import Ends, LayerMaker, Periods, check_bins, prebuilt
+from tfp_flows.bijectors import Coupling
+from tfp_flows.flows.chain import Ends, LayerMaker, Periods, prebuilt
+from tfp_flows.flows.splines import spline_map
 from tfp_flows.networks import MLP
 
 __all__ = ["nsf_coupling"]
@@ -30,7 +30,8 @@ def nsf_coupling(
     mixing: str | Sequence[Sequence[int] | None] | None = None,
     whiten: bool | None = None,
     num_bins: int = 64,
-    interval: float = 3.0,
+    interval: float | None = None,
+    affine: bool | None = None,
     logit_bound: float | None = 2.0,
     tails: str | None = None,
     reversible: bool = False,
@@ -43,7 +44,8 @@ def nsf_coupling(
     """Neural spline flow: coupling layers of monotone rational-quadratic splines, one pass a layer in either direction.
 
     ```
-    x[:d] = u[:d]     x[i] = spline(u[i]; network(u[:d])[i])     i > d = D // 2, other halves in each layer
+    x[:d] = u[:d]     x[i] = affine(spline(u[i]))     i > d = D // 2, other halves in each layer,
+                      both by network(u[:d])[i]
     ```
 
     Of the chains here the most flexible for its depth: the one to try first on data in a few dimensions. One dimension
@@ -65,14 +67,11 @@ def nsf_coupling(
 
     Source: Durkan et al., Neural Spline Flows, arXiv:1906.04032.
     """
-    check_bins(num_bins)
     stays = event_size // 2
-    spline = Spline(num_bins, interval, logit_bound, tails)
+    spline = spline_map(num_bins, interval, logit_bound, tails, affine)
 
-    def layer(_: int, network: dict[str, Any]) -> SplineCoupling:
+    def layer(_: int, network: dict[str, Any]) -> Coupling:
         made = MLP(stays, event_size - stays, params=spline.params, **network)
-        return SplineCoupling(
-            stays, made, interval=interval, logit_bound=logit_bound, tails=tails, name=network["name"]
-        )
+        return Coupling(stays, made, spline, name=network["name"])
 
     return layer

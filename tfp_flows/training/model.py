@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors import BatchNorm, SplineCoupling, Standardize
+from tfp_flows.bijectors import BatchNorm, Coupling, Standardize
 from tfp_flows.checks import check_number
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
@@ -315,7 +315,7 @@ class FlowModel(TrainedFlow):
         """
         rows = x.shape[0] or 0
         shared = context is not None and context.shape[:-1] != x.shape[:-1]
-        together = any(isinstance(layer, (BatchNorm, SplineCoupling)) for layer in self.flow.every_layer)
+        together = any(isinstance(layer, (BatchNorm, Coupling)) for layer in self.flow.every_layer)
         if not self._in_halves or rows < 2 or shared or together or tf.config.list_logical_devices("GPU"):
             return [(x, context)]
         cuts = (slice(rows // 2), slice(rows // 2, None))

@@ -1,0 +1,19 @@
+"""The elementwise map of chains of splines."""
+
+from tfp_flows.checks import check_flags, check_sizes
+from tfp_flows.elementwise import Affine, Composed, Elementwise, Spline
+from tfp_flows.elementwise.spline import MOST_BINS
+from tfp_flows.errors import InputError
+from tfp_flows.words import in_short
+
+__all__ = ["spline_map"]
+
+
+def spline_map(num_bins: int, interval: float, logit_bound: float | None, tails: str, affine: bool) -> Elementwise:
+    """A spline, after an affine map on the side of the data if there is one; `InputError` for options of neither."""
+    check_sizes(num_bins=num_bins)
+    if not 2 <= num_bins <= MOST_BINS:
+        raise InputError(f"num_bins must be from 2 to {MOST_BINS}; got {in_short(num_bins)}.")
+    check_flags(affine=affine)
+    spline = Spline(num_bins, interval, logit_bound, tails)
+    return Composed((Affine(), spline)) if affine else spline
