@@ -136,6 +136,45 @@ def test_fit_warns_of_samples_that_will_be_rounded(offset, scale, dtype, whole, 
     assert all("column 1" in s and 'dtype="float64"' in s for s in sentences)
 
 
+def nearly_equal(offset=2000.0, spread=1e-5):
+    """Two columns that differ by much less than float32 numbers of their size do, and a third between them."""
+    a, b, c = np.random.default_rng(0).normal(size=(3, 1000))
+    return np.stack([offset + a, c, offset + a + spread * b], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("offset", "spread", "options", "warned"),
+    [(2000.0, 1e-5, {}, True), (2000.0, 1.0, {}, False), (0.0, 1e-2, {}, False)]
+    + [(2000.0, 1e-5, {"whiten": False}, False), (2000.0, 1e-5, {"dtype": "float64"}, False)]
+    + [(3000.0, 1e-5, {"support": {0: (0.0, None), 2: (0.0, 9000.0)}}, True)],
+)
+def test_fit_warns_of_differences_that_samples_lose(offset, spread, options, warned):
+    """No column is coarse by itself. A flow that does not whiten is blind to them anyway."""
+    flow = tff.maf(3, num_layers=1, hidden_units=(4,), seed=0, **options)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        tff.fit(flow, nearly_equal(offset, spread), epochs=1, **QUICK)
+    sentences = [str(w.message) for w in found if issubclass(w.category, tff.RoundingWarning)]
+    assert len(sentences) == warned
+    assert all("column 3 is a linear function of those before it" in s for s in sentences)
+
+
+def test_no_student_of_differences_that_are_lost():
+    teacher, student = (f(3, num_layers=1, hidden_units=(4,), seed=0) for f in (tff.maf, tff.iaf))
+    teacher.standardize(nearly_equal())
+    with pytest.raises(tff.InputError, match="would be rounded: column 3 is a linear function of those before it"):
+        tff.distill(teacher, student, epochs=1, steps_per_epoch=2, **QUICK)
+    assert student.is_unstandardized
+
+
+def test_a_student_that_ends_far_from_its_teacher_says_so():
+    teacher = tff.maf(3, num_layers=1, hidden_units=(4,), seed=0)
+    teacher.standardize(nearly_equal(0.0, 1e-3))
+    student = tff.iaf(3, num_layers=1, hidden_units=(4,), whiten=False, seed=0)
+    with pytest.warns(UserWarning, match=r"nats from its teacher: .* whiten=True"):
+        tff.distill(teacher, student, epochs=1, steps_per_epoch=2, **QUICK)
+
+
 def test_what_is_lost_at_the_bound():
     """The mean log-density that rounding takes from a normal law and from narrow modes."""
     rng, step = np.random.default_rng(0), COARSE

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from tfp_flows.training.model import TrainedFlow
 from tfp_flows.training.options import check_options
 from tfp_flows.training.rates import adam, schedule_for
 from tfp_flows.training.rows import Rows, identity_of, steps_at_once, untuned
-from tfp_flows.training.standard import coarse_column
+from tfp_flows.training.standard import coarse_column, coarse_detail
 from tfp_flows.words import plural
 
 __all__ = ["distill"]
@@ -34,6 +35,7 @@ VALIDATION_ROWS = 10_000
 ROUNDING_ROWS = 1_000  # student's samples that must not be lost in rounding
 FIRST_POWER = 0.02  # of the teacher's density, when the warm-up begins
 OUTLIER = 30.0  # nats
+FAR = 10.0  # nats: a student's samples are e^10 times less likely to the teacher than to itself
 
 
 def distill(
@@ -190,11 +192,24 @@ def distill(
         checkpoint=plan,
     )
     try:
-        return train()
+        history = train()
     except (DivergenceError, TrainingInterrupted) as error:
         if error.history is None or error.history.best_epoch is None:  # the student is as it was before
             named.columns, named.context_columns = before
         raise
+    _warn_if_far(history)
+    return history
+
+
+def _warn_if_far(history: History) -> None:
+    """Warns of a student that ended nowhere near its teacher."""
+    kl = history.history["val_kl"][history.best_epoch] if history.best_epoch >= 0 else 0.0
+    if kl > FAR:
+        warnings.warn(
+            f"the student ended {kl:.3g} nats from its teacher: more epochs may bring it nearer, a larger student, or "
+            "whiten=True where columns nearly are linear functions of others.",
+            stacklevel=3,
+        )
 
 
 def _settings_of(teacher: tfp.distributions.Distribution) -> dict[str, Any]:
@@ -330,7 +345,8 @@ def _check_rounding(student: Flow, contexts: np.ndarray, start: list[np.ndarray]
         return
     few = contexts[:ROUNDING_ROWS]
     shape, given = ((), {"context": few}) if contexts.size else (ROUNDING_ROWS, {})
-    found = coarse_column(student.sample_in_float64(shape, seed=0, **given).numpy())
+    x = student.sample_in_float64(shape, seed=0, **given).numpy()
+    found = coarse_column(x) or coarse_detail(student, x)
     if found:
         for variable, value in zip(student.variables, start, strict=True):
             variable.assign(value)

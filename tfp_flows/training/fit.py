@@ -22,7 +22,7 @@ from tfp_flows.training.model import FlowModel, check_whole_batches
 from tfp_flows.training.options import check_options
 from tfp_flows.training.rates import adam, schedule_for
 from tfp_flows.training.rows import Rows, Source, as_source, as_validation, batches_of, identity_of, steps_at_once
-from tfp_flows.training.standard import coarse_column, far_column
+from tfp_flows.training.standard import coarse_column, coarse_detail, far_column
 from tfp_flows.whole import with_noise
 from tfp_flows.words import plural
 
@@ -155,7 +155,6 @@ def fit(
         source = source._replace(validation=checked, held_out=None)
     _check_context(flow, source)
     _warn_of_columns(flow, source)
-    _warn_of_rounding(flow, source)
     total_steps = epochs * source.steps
     xla = uses_xla(False if strategy and jit_compile is None else jit_compile, total_steps)
     # Keras' loop over steps fails on the iterators of a strategy with several devices
@@ -169,6 +168,7 @@ def fit(
         model.optimizer.build(model.trainable_variables)  # here, as its slots must live where the variables do
     start = values_of(flow.variables)
     _prepare(flow, source, start, restandardize)
+    _warn_of_rounding(flow, source)
     _warn_if_sequential(flow)
     tf.keras.utils.set_random_seed(seed)
     plan = None
@@ -279,10 +279,10 @@ def _warn_of_columns(flow: Flow, source: Source) -> None:
 
 
 def _warn_of_rounding(flow: Flow, source: Source) -> None:
-    """Warns of columns that a float32 flow scores exactly, and whose samples it cannot give."""
+    """Warns of columns that a standardised float32 flow scores exactly, and whose samples it cannot give."""
     x, names = source.rows.x, flow.columns or source.columns
     if flow.dtype == tf.float32 and x.dtype == np.float64:
-        found = coarse_column(x, names, source.rows.weight, flow.dequantize)
+        found = coarse_column(x, names, source.rows.weight, flow.dequantize) or coarse_detail(flow, x, names)
         if found:
             warnings.warn(
                 f"x: {found}: log_prob and cdf are exact there, but flow.sample and flow.quantile are rounded so; a "

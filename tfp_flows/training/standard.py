@@ -4,13 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["UNTOUCHED", "coarse_column", "far_column"]
+from tfp_flows.flow import Flow
+
+__all__ = ["UNTOUCHED", "coarse_column", "coarse_detail", "far_column"]
 
 FAR_MEAN, FAR_SPREAD = 1.0, 2.0  # of rows that were standardised: farther, the statistics are of other rows
 # Steps between float32 numbers, in standard deviations of a column. A law whose narrowest feature has the width w loses
 # step^2 / (24 w^2) nats when its samples are rounded: 4e-8 of a normal law, 4e-4 of modes that are 100 times narrower.
 COARSE = 1e-3
 COARSE_WHOLE = 1 / 8  # and in units of whole numbers, of which noise is rounded, that is rounded down afterwards
+DETAIL_ROWS = 2_000  # that are shaken
 UNTOUCHED = 2.0  # times as far, rows that nobody standardised are far from where layers work
 
 
@@ -41,9 +44,7 @@ def coarse_column(
     mean, most = np.average(x, axis=0, weights=weights), np.abs(x).max(axis=0)
     most = np.where(most > 0, most, 1.0)
     spread = most * np.sqrt(np.average((x / most - mean / most) ** 2, axis=0, weights=weights))  # no square overflows
-    size = np.maximum(np.abs(mean), spread)
-    with np.errstate(over="ignore", invalid="ignore"):
-        step = np.nan_to_num(np.spacing(size.astype(np.float32)).astype(np.float64), nan=np.inf)  # none so large
+    step = _steps(np.maximum(np.abs(mean), spread))
     least = np.where(np.isin(np.arange(x.shape[1]), list(whole)), COARSE_WHOLE, COARSE * spread)
     found = np.flatnonzero(step > np.maximum(least, COARSE * spread))
     if not len(found):
@@ -51,3 +52,42 @@ def coarse_column(
     i = found[0]
     name = repr(columns[i]) if columns else i + 1
     return f"column {name} is {mean[i]:.3g} give or take {spread[i]:.2g}, where float32 numbers are {step[i]:.3g} apart"
+
+
+def coarse_detail(flow: Flow, x: np.ndarray, columns: Sequence[str] | None = None) -> str | None:
+    """What is to be said of the first column of `x [N, D]` whose difference from those before it float32 loses.
+
+    Whitening takes two columns that are nearly the same to what they have in common and to their difference, and of
+    that there may be nothing left in rows of float32, coarse in no column by itself. So this looks at how far rounding
+    moves rows after they were whitened.
+
+    Args:
+      flow: what they are standardised by.
+      x: `[N, D]`, float64, none of its columns a `coarse_column`.
+      columns: their names, where they are known.
+    """
+    x = x[:DETAIL_ROWS]
+    if flow.standardized(x) is None:
+        return None
+    shaken = x + _steps(np.abs(x)) * np.random.default_rng(0).uniform(-0.5, 0.5, x.shape)
+    z = flow.standardized(x).numpy().astype(np.float64)
+    moved = np.median(np.abs(flow.standardized(shaken) - z), axis=0)  # circles have jumps
+    with np.errstate(divide="ignore", invalid="ignore"):
+        step = np.nan_to_num(4.0 * moved / z.std(axis=0))  # of a single column, the step between float32 numbers
+    step[list(flow.dequantize)] = 0.0  # they are rounded anyway
+    found = np.flatnonzero(step > COARSE)
+    if not len(found):
+        return None
+    i = found[0]
+    name = repr(columns[i]) if columns else i + 1
+    apart = _steps(np.abs(x[:, i]).mean())
+    return (
+        f"column {name} is a linear function of those before it, give or take {apart / step[i]:.2g}, where float32 "
+        f"numbers are {apart:.3g} apart"
+    )
+
+
+def _steps(size: np.ndarray) -> np.ndarray:
+    """How far float32 numbers of that size are apart."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.nan_to_num(np.spacing(np.float32(size)).astype(np.float64), nan=np.inf)  # none so large
