@@ -32,7 +32,7 @@ FORMAT = 1
 ROUNDS = {"nsf_coupling": (43, 5e-3), "maf": (200, 1e-2)}
 OTHER_ROUNDS = (120, 1e-2)
 # Options of a flow for a density with edges, as letters have: see benchmarks/flows_and_data.py.
-EDGES = {"nsf_coupling": {"octaves": 7, "logit_bound": 4.0}}
+EDGES = {"nsf_coupling": {"octaves": 7, "logit_bound": 4.0, "affine": False}}
 FILE_PATIENCE = 20  # rows that are drawn afresh cannot be overfitted, and a pause before the rate has decayed is no end
 FEWEST_ROWS = 3
 TEST_ROWS = 10_000

@@ -19,6 +19,7 @@ TAILS = {"identity": 0, "equal": 1, "free": 2}  # how many slopes at the ends ar
 LARGE_LOGIT = 30.0  # below, a sum of exponentials is finite
 FAR = 1e15  # where a smooth bound is reached, to the last bit
 SLOPE_BOUND = 10.0  # of what a network says of a slope, where logits are bounded
+LOG_TAIL_BOUND = 0.5  # of lines, whose slopes multiply in a chain, far off the data too: benchmarks/README.md
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Spline:
       interval: B, positive.
       logit_bound: bound on the absolute logits of widths and heights, positive; None for no bound on anything.
       tails: the slopes at both ends and of the lines: "identity", one; "equal", one number that is learnt, as on a
-        circle; or "free", two numbers.
+        circle; or "free", two numbers, from exp(-1/2) to exp(1/2) with a logit_bound: slopes multiply in a chain, and
+        rows beyond the others would get any log-density.
 
     >>> import tensorflow as tf, tfp_flows as tff
     >>> spline = tff.elementwise.Spline(8)
@@ -113,21 +115,26 @@ class Spline:
         width, height = tf.unstack(least + scale * tf.reduce_sum(here[..., None, :] * parts, axis=-1), axis=-1)
         raw_first = tf.reduce_sum(here[..., 1:] * raw_slopes, axis=-1)
         raw_last = tf.reduce_sum(here[..., :-1] * raw_slopes, axis=-1)
+        first, last = self._slopes(raw_first), self._slopes(raw_last)
         edge, tail = tf.zeros_like(value), tf.ones_like(value)  # the identity: a line of slope 1 through 0
-        if raw_ends is None:
-            first, last = self._slopes(raw_first, raw_last)
-        else:
-            low, high = raw_ends[..., 0], raw_ends[..., -1]
-            raw_first += here[..., 0] * low
-            raw_last += here[..., -1] * high
-            first, last, tail = self._slopes(raw_first, raw_last, tf.where(value < 0, low, high))
+        if raw_ends is not None:
+            ends = self._end_slopes(raw_ends)
+            low, high = ends[..., 0], ends[..., -1]
+            first = tf.where(here[..., 0] > 0, low, first)
+            last = tf.where(here[..., -1] > 0, high, last)
+            tail = tf.where(value < 0, low, high)
             edge = tf.sign(value) * self.interval
         return _Bins(in_tail, x, y, width, height, height / width, first, last, edge, tail)
 
-    def _slopes(self, *raw: tf.Tensor) -> list[tf.Tensor]:
+    def _slopes(self, raw: tf.Tensor) -> tf.Tensor:
         """What the network says of knots, as the slopes there: zero is the slope one."""
         bound, one = None if self.logit_bound is None else SLOPE_BOUND, np.log(np.expm1(1.0 - MIN_SLOPE))
-        return [MIN_SLOPE + tf.math.softplus(_bounded(each, bound) + one) for each in raw]
+        return MIN_SLOPE + tf.math.softplus(_bounded(raw, bound) + one)
+
+    def _end_slopes(self, raw: tf.Tensor) -> tf.Tensor:
+        """The same of the ends, whose lines go on; those of a circle are a knot like any other."""
+        is_free = self.tails == "free" and self.logit_bound is not None
+        return tf.exp(_bounded(raw, LOG_TAIL_BOUND)) if is_free else self._slopes(raw)
 
     def _parts_and_slopes(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
         """Exponentials of logits of widths and heights, `[..., 2, K]`, and raw slopes at inner knots, `[..., K - 1]`.
