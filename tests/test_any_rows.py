@@ -158,16 +158,17 @@ def test_a_spline_flow_has_no_nan_whatever_its_weights_are(scale, rng):
 
 
 def test_log_densities_of_samples_are_those_of_the_same_rows_in_float32(rng):
-    """Matrices of such weights make log p so steep that a row's last bit counts: rounding is held against that."""
+    """Matrices and affine maps of such weights make log p so steep that a row's last bit counts: it may be a few."""
     for mixing in ("reverse", "linear"):
-        flow, exact = (tff.nsf_coupling(5, mixing=mixing, seed=0, dtype=dtype) for dtype in ("float32", "float64"))
+        options = {"mixing": mixing, "affine": mixing == "linear", "seed": 0}
+        flow, exact = (tff.nsf_coupling(5, dtype=dtype, **options) for dtype in ("float32", "float64"))
         for variable, other in zip(flow.trainable_variables, exact.trainable_variables, strict=True):
             variable.assign_add(rng.normal(0.0, 0.15, variable.shape).astype("float32"))
             other.assign(variable.numpy())
         x, log_prob = flow.sample_and_log_prob(4000, seed=1)
         next_number = exact.log_prob(np.nextafter(x, np.float32(np.inf)).astype("float64"))
         of_a_bit = np.percentile(np.abs(next_number - exact.log_prob(x.numpy().astype("float64"))), 99)
-        assert np.percentile(np.abs(flow.log_prob(x) - log_prob), 99) < (0.01 if mixing == "reverse" else of_a_bit)
+        assert np.percentile(np.abs(flow.log_prob(x) - log_prob), 99) < (0.01 if mixing == "reverse" else 4 * of_a_bit)
 
 
 @pytest.mark.parametrize("bound", [None, 2.0])

@@ -230,8 +230,7 @@ def test_a_network_without_a_context_is_refused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["nsf_coupling", "nsf"])
-@pytest.mark.parametrize("context_size", [0, 1])
+@pytest.mark.parametrize(("name", "context_size"), [("nsf", 0), ("nsf_coupling", 1)])
 def test_mass_moves_across_the_ends_of_the_interval(name, context_size, rng):
     """Of one column: 8 % of the rows five standard deviations below the others, or many times as large, as c is."""
 
@@ -248,8 +247,8 @@ def test_mass_moves_across_the_ends_of_the_interval(name, context_size, rng):
 
     context, y = law(10_000)
     given = {"context": context} if context_size else {}
-    flow = tff.make(name, event_size=1, context_size=context_size, num_layers=3, seed=0)
-    tff.fit(flow, y, **given, epochs=100, verbose=False, seed=0)
+    flow = tff.make(name, event_size=1, context_size=context_size, num_layers=3, hidden_units=(32,), num_bins=8, seed=0)
+    tff.fit(flow, y, **given, epochs=60, verbose=False, seed=0)
     context, y = law(20_000)
     given = {"context": context} if context_size else {}
     gap = np.mean(log_prob(context, y)) - np.mean(flow.log_prob(y, **given))
@@ -259,8 +258,7 @@ def test_mass_moves_across_the_ends_of_the_interval(name, context_size, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["nsf_coupling", "nsf"])
-def test_a_density_of_two_modes_given_a_context(name, rng):
+def test_a_density_of_two_modes_given_a_context(rng):
     """One target, with two narrow modes whose places depend on the context: no Gaussian comes within a nat."""
 
     def law(n):
@@ -271,7 +269,7 @@ def test_a_density_of_two_modes_given_a_context(name, rng):
         return context, y, (np.logaddexp(below, above) - np.log(0.4 * np.sqrt(2.0 * np.pi)))[:, 0]
 
     context, y, _ = law(20_000)
-    flow = tff.make(name, event_size=1, context_size=1, num_layers=2, seed=0)
-    tff.fit(flow, y, context=context, epochs=30, learning_rate=5e-3, verbose=False, seed=0)
+    flow = tff.nsf_coupling(1, context_size=1, num_layers=2, num_bins=16, seed=0)
+    tff.fit(flow, y, context=context, epochs=25, learning_rate=5e-3, verbose=False, seed=0)
     context, y, log_prob = law(20_000)
     assert -0.005 < (log_prob - flow.log_prob(y, context=context).numpy()).mean() < 0.03

@@ -144,9 +144,14 @@ def nearly_equal(offset=2000.0, spread=1e-5):
 
 @pytest.mark.parametrize(
     ("offset", "spread", "options", "warned"),
-    [(2000.0, 1e-5, {}, True), (2000.0, 1.0, {}, False), (0.0, 1e-2, {}, False)]
-    + [(2000.0, 1e-5, {"whiten": False}, False), (2000.0, 1e-5, {"dtype": "float64"}, False)]
-    + [(3000.0, 1e-5, {"support": {0: (0.0, None), 2: (0.0, 9000.0)}}, True)],
+    [
+        (2000.0, 1e-5, {}, True),
+        (2000.0, 1.0, {}, False),
+        (0.0, 1e-2, {}, False),
+        (2000.0, 1e-5, {"whiten": False}, False),
+        (2000.0, 1e-5, {"dtype": "float64"}, False),
+        (3000.0, 1e-5, {"support": {0: (0.0, None), 2: (0.0, 9000.0)}}, True),
+    ],
 )
 def test_fit_warns_of_differences_that_samples_lose(offset, spread, options, warned):
     """No column is coarse by itself. A flow that does not whiten is blind to them anyway."""

@@ -8,6 +8,8 @@ from tfp_flows.words import in_short
 
 __all__ = ["spline_map"]
 
+LOG_SCALE_BOUND = 1.0  # of a layer: of rows ten deviations off, a bound of 5 made log-densities of -4e16
+
 
 def spline_map(num_bins: int, interval: float, logit_bound: float | None, tails: str, affine: bool) -> Elementwise:
     """A spline, after an affine map on the side of the data if there is one; `InputError` for options of neither."""
@@ -16,4 +18,4 @@ def spline_map(num_bins: int, interval: float, logit_bound: float | None, tails:
         raise InputError(f"num_bins must be from 2 to {MOST_BINS}; got {in_short(num_bins)}.")
     check_flags(affine=affine)
     spline = Spline(num_bins, interval, logit_bound, tails)
-    return Composed((Affine(), spline)) if affine else spline
+    return Composed((Affine(LOG_SCALE_BOUND), spline)) if affine else spline
