@@ -16,7 +16,12 @@ from quality_tables import table
 import tfp_flows as tff
 
 CHAINS = [("maf", {"log_scale_bound": bound}) for bound in (1.0, 2.0, 3.0, 5.0)]
-CHAINS += [("maf", {"log_scale_bound": 2.0, "whiten": True}), ("nsf", {}), ("nsf", {"tails": "free"})]
+CHAINS += [
+    ("maf", {"log_scale_bound": 2.0, "whiten": True}),
+    ("nsf", {}),
+    ("nsf", {"affine": False}),
+    ("nsf", {"tails": "identity"}),
+]
 
 
 def moons(seeds: int = 3) -> None:

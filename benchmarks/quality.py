@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 from quality_tables import TABLES, Table, table
 
+import tfp_flows as tff
+
 HERE = Path(__file__).parent
 LAYERS, HIDDEN, BINS = 5, (64, 64), 8
 STEPS, BATCH, LEARNING_RATE, LOOK_EVERY = 2000, 256, 1e-3, 100
@@ -27,18 +29,26 @@ STEPS, BATCH, LEARNING_RATE, LOOK_EVERY = 2000, 256, 1e-3, 100
 
 def ours(rows: Table, flow: str, seed: int, options: dict) -> float:
     """NLL on the test rows of one of our chains."""
-    import tfp_flows as tff
-
     shuffled = options.pop("shuffled", False)  # the order of the columns
-    columns = np.random.default_rng(seed).permutation(rows.train.shape[1]) if shuffled else slice(None)
-    chain = options.pop("chain", flow)
+    columns = (
+        np.random.default_rng(seed).permutation(rows.train.shape[1]) if shuffled else np.arange(len(rows.train[0]))
+    )
+    rows = rows._replace(
+        train=rows.train[:, columns], validation=rows.validation[:, columns], test=rows.test[:, columns]
+    )
+    made = fitted(rows, options.pop("chain", flow), seed, options)
+    return -float(np.mean(made.log_prob(rows.test, batch_size=500)))
+
+
+def fitted(rows: Table, chain: str, seed: int, options: dict) -> tff.Flow:
+    """One of our chains, trained as all of them are."""
     sizes = {"num_layers": LAYERS, "hidden_units": HIDDEN} | ({"num_bins": BINS} if "nsf" in chain else {})
     made = tff.make(chain, event_size=rows.train.shape[1], seed=seed, **(sizes | options))
     warnings.simplefilter("ignore")
     tff.fit(
         made,
-        rows.train[:, columns],
-        validation_data=rows.validation[:, columns],
+        rows.train,
+        validation_data=rows.validation,
         epochs=STEPS // LOOK_EVERY,
         steps_per_epoch=LOOK_EVERY,
         batch_size=min(BATCH, len(rows.train)),
@@ -47,7 +57,7 @@ def ours(rows: Table, flow: str, seed: int, options: dict) -> float:
         verbose=False,
         seed=seed,
     )
-    return -float(np.mean(made.log_prob(rows.test[:, columns], batch_size=500)))
+    return made
 
 
 def theirs(python: str, rows: Table, library: str, flow: str, seed: int) -> float:
