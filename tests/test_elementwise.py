@@ -198,6 +198,7 @@ def test_a_network_that_does_not_fit_the_map_is_refused(kind):
         lambda: Composed(()),
         lambda: Composed(Affine()),
         lambda: Composed([Affine]),
+        lambda: Composed([tff.networks.MADE(3)]),
         lambda: tff.bijectors.Autoregressive(None, Affine()),
         lambda: tff.bijectors.Autoregressive(tff.networks.MADE(3), Affine),
         lambda: tff.bijectors.Autoregressive(tff.networks.MADE(3), "affine"),

@@ -24,11 +24,12 @@ found = dict(
     wide=loaded.log_prob(given["x"].astype("float64"), *(c.astype("float64") for c in context)),
     encode=loaded.encode(given["x"], *context), decode=loaded.decode(given["u"], *context),
     sample=loaded.sample(*(context or [tf.constant(5)]), seed),
+    far=loaded.sample_in_float64(*(context or [tf.constant(5)]), seed),
     few=loaded.log_prob(given["x"][:2], *(c[:2] for c in context)),
 )
 named = {{"context": tf.constant(context[0])}} if context else {{}}
 (found["signature"],) = loaded.signatures["log_prob"](x=tf.constant(given["x"]), **named).values()
-assert set(loaded.signatures) == {{"log_prob", "sample", "encode", "decode"}}
+assert set(loaded.signatures) == {{"log_prob", "sample", "sample_in_float64", "encode", "decode"}}
 np.savez("{folder}/found.npz", **found)
 """
 
@@ -52,7 +53,8 @@ def test_plain_tensorflow_loads_what_is_exported(name, options, tmp_path, rng):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     found = np.load(tmp_path / "saved" / "found.npz")
-    graph = {name: tf.function(getattr(flow, name)) for name in ("log_prob", "encode", "decode", "sample")}
+    names = ("log_prob", "encode", "decode", "sample", "sample_in_float64")
+    graph = {name: tf.function(getattr(flow, name)) for name in names}
     log_prob = graph["log_prob"](x, **kwargs).numpy()  # eagerly, the last bits are other ones
     for key, expected in {
         "log_prob": log_prob,
@@ -62,8 +64,20 @@ def test_plain_tensorflow_loads_what_is_exported(name, options, tmp_path, rng):
         "encode": graph["encode"](x, **kwargs),
         "decode": graph["decode"](u, **kwargs),
         "sample": graph["sample"](() if kwargs else 5, seed=7, **kwargs),
+        "far": graph["sample_in_float64"](() if kwargs else 5, seed=7, **kwargs),
     }.items():
         np.testing.assert_allclose(found[key], expected, rtol=1e-6, atol=1e-6, err_msg=key)
+
+
+def test_exported_samples_have_all_their_digits(tmp_path):
+    flow = make_small("nice", 2)
+    flow.standardize(1.7e9 + np.random.default_rng(0).normal(size=(50, 2)))
+    flow.export(tmp_path)
+    loaded = tf.saved_model.load(str(tmp_path))
+    x = loaded.sample_in_float64(tf.constant(100), tf.constant([0, 7]))
+    assert x.dtype == tf.float64
+    assert len(np.unique(x)) == 200  # float32 numbers are 128 apart there
+    np.testing.assert_allclose(x, flow.sample_in_float64(100, seed=7), atol=1e-5)
 
 
 def test_saved_model_save_holds_the_functions(tmp_path, rng):

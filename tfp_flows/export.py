@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,20 +80,15 @@ def exported_functions(flow: Any) -> dict[str, Any]:
     def log_prob(x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         return flow.log_prob(x, context=context)
 
-    def sample_with_context(context: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return flow.sample((), seed=seed, context=context)
-
-    def sample(n: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return flow.sample(n, seed=seed)
-
     def encode(x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         return flow.encode(x, context=context)
 
     def decode(u: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         return flow.decode(u, context=context)
 
-    sample = sample_with_context if flow.context_size else sample
-    functions = {"log_prob": log_prob, "sample": sample, "encode": encode, "decode": decode}
+    functions = {"log_prob": log_prob, "sample": _sampling(flow, flow.sample), "encode": encode, "decode": decode}
+    if flow.takes_float64 and flow.dtype != tf.float64:
+        functions["sample_in_float64"] = _sampling(flow, flow.sample_in_float64)
     functions = {name: tf.function(function) for name, function in functions.items()}
     for name, function in functions.items():
         for dtype in {flow.dtype, tf.float64}:  # float64 keeps all digits of x
@@ -101,10 +96,22 @@ def exported_functions(flow: Any) -> dict[str, Any]:
     return functions
 
 
+def _sampling(flow: Any, sample: Callable) -> Callable:
+    """A function of contexts, a sample for each, or of a number of samples; and of a seed."""
+
+    def of_context(context: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return sample((), seed=seed, context=context)
+
+    def of_number(n: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return sample(n, seed=seed)
+
+    return of_context if flow.context_size else of_number
+
+
 def _specs(flow: Any, name: str, dtype: tf.DType | None = None) -> list[tf.TensorSpec]:
     """What a function takes, rows and context of that type."""
     dtype = dtype or flow.dtype
     context = [tf.TensorSpec([None, flow.context_size], dtype, "context")] if flow.context_size else []
-    if name == "sample":
+    if name.startswith("sample"):
         return [*(context or [tf.TensorSpec([], tf.int32, "n")]), tf.TensorSpec([2], tf.int32, "seed")]
     return [tf.TensorSpec([None, flow.event_size], dtype, "u" if name == "decode" else "x"), *context]

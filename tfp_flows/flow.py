@@ -423,11 +423,12 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
         save_state(folder, self)
 
     def export(self, folder: Any) -> None:
-        """Writes a SavedModel with the functions, and signatures, log_prob, sample, encode and decode.
+        """Writes a SavedModel with the functions, and signatures, log_prob, sample, encode, decode, sample_in_float64.
 
         ```
         log_prob(x [N, D])     -> [N], nats            or log_prob(x, context [N, C])
         sample(n, seed [2])    -> [n, D]               or sample(context [N, C], seed [2]) -> [N, D]
+                                                       sample_in_float64 likewise, where a float32 flow has it
         encode(x [N, D])       -> [N, D], latents      or encode(x, context)
         decode(u [N, D])       -> [N, D]               or decode(u, context)
         ```

@@ -15,8 +15,8 @@ __all__ = ["Composed"]
 class Composed:
     """`x = maps[0](maps[1](u))`, in the order of `tfb.Chain`, each by its own part of the network's outputs.
 
-    An affine map of a spline is a spline whose interval moves and widens on the side of x: what it cannot do by itself,
-    as its ends stay in place. Of one dimension given a context, that is all the mean and the scale.
+    An affine map of a spline is a spline whose interval moves and widens on the side of x, which it cannot do alone:
+    its ends stay in place, and with them the mass beyond.
 
     Args:
       maps: maps like those of `tff.elementwise`, at least one, that of the data's end first.
@@ -33,7 +33,10 @@ class Composed:
 
     def __post_init__(self) -> None:
         maps = tuple(self.maps) if isinstance(self.maps, (list, tuple)) else ()
-        is_map = [hasattr(each, "params") and not isinstance(each, type) for each in maps]
+        is_map = [
+            not isinstance(each, type) and all(hasattr(each, name) for name in ("params", "forward", "inverse"))
+            for each in maps
+        ]
         if not maps or not all(is_map):
             raise InputError(f"maps must be a tuple of maps like those of tff.elementwise; got {in_short(self.maps)}.")
         object.__setattr__(self, "maps", maps)
