@@ -294,14 +294,14 @@ def _warn_of_rounding(flow: Flow, source: Source) -> None:
 
 def _warn_of_statistics(flow: Flow, rows: Rows) -> None:
     """Warns where rows are far from mean zero and standard deviation one by the statistics that the flow has."""
-    tables = [("x", flow.standardized(rows.x), flow.columns)]
+    tables = [("x", flow.standardized(rows.x), flow.columns, flow.circular)]
     if flow.context_size:
         context = flow.standardize_context.standardized(tf.constant(rows.context))
-        tables.append(("context", context, flow.context_columns))
-    for name, table, columns in tables:
+        tables.append(("context", context, flow.context_columns, {}))
+    for name, table, columns, circular in tables:
         if table is None:
             continue
-        found = far_column(table.numpy(), columns, rows.weight)
+        found = far_column(table.numpy(), columns, rows.weight, circular=circular)
         if found:
             warnings.warn(
                 f"{name}: {found} by the statistics of an earlier fit, where 0 and 1 are best: pass restandardize=True "

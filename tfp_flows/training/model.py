@@ -267,11 +267,11 @@ class FlowModel(TrainedFlow):
         tables = []
         if x is not None and any(isinstance(layer, Standardize) for layer in flow.layers):
             z = flow.standardized(x)
-            tables += [] if z is None else [("x", z, flow.columns)]
+            tables += [] if z is None else [("x", z, flow.columns, flow.circular)]
         if context is not None and flow.context_size:
-            tables.append(("context", context, flow.context_columns))
-        for name, table, columns in tables:
-            found = far_column(table, columns, times=UNTOUCHED)
+            tables.append(("context", context, flow.context_columns, {}))
+        for name, table, columns, circular in tables:
+            found = far_column(table, columns, times=UNTOUCHED, circular=circular)
             if found:
                 self._has_warned = True
                 call = "flow.standardize(x, context=context)" if flow.context_size else "flow.standardize(x)"

@@ -1,6 +1,6 @@
 """Rows that are far from mean zero and standard deviation one, where a flow's layers and its floats are at home."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -18,14 +18,22 @@ UNTOUCHED = 2.0  # times as far, rows that nobody standardised are far from wher
 
 
 def far_column(
-    z: np.ndarray, columns: Sequence[str] | None = None, weights: np.ndarray | None = None, times: float = 1.0
+    z: np.ndarray,
+    columns: Sequence[str] | None = None,
+    weights: np.ndarray | None = None,
+    times: float = 1.0,
+    circular: Collection[int] = (),
 ) -> str | None:
-    """What is to be said of the first of the columns of `z [N, D]` that is so many times far off; None if none is."""
+    """What is to be said of the first of the columns of `z [N, D]` that is so many times far off; None if none is.
+
+    Circular columns are not: they have no mean, and nobody standardises them.
+    """
     z = np.asarray(z, np.float64)
     mean = np.average(z, axis=0, weights=weights)
     spread = np.sqrt(np.average((z - mean) ** 2, axis=0, weights=weights))
     most = times * FAR_SPREAD
-    off = np.flatnonzero((np.abs(mean) > times * FAR_MEAN) | (spread > most) | (spread * most < 1))
+    is_off = (np.abs(mean) > times * FAR_MEAN) | (spread > most) | (spread * most < 1)
+    off = np.flatnonzero(is_off & ~np.isin(np.arange(len(mean)), list(circular)))
     if not len(off):
         return None
     i = off[0]
