@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_flows as tff
-from tfp_flows.training.standard import COARSE, coarse_column
+from tfp_flows.training.standard import COARSE, coarse_column, coarse_detail
 
 FAR = [(1e8, 1.0), (1.7e9, 50.0), (3.0, 1e-9)]
 QUICK = {"verbose": False, "jit_compile": False}
@@ -162,6 +162,14 @@ def test_fit_warns_of_differences_that_samples_lose(offset, spread, options, war
     sentences = [str(w.message) for w in found if issubclass(w.category, tff.RoundingWarning)]
     assert len(sentences) == warned
     assert all("column 3 is a linear function of those before it" in s for s in sentences)
+
+
+def test_rows_in_order_are_not_judged_by_the_first_of_them():
+    rng = np.random.default_rng(0)
+    x = np.stack([1000 + np.sort(rng.uniform(size=40_000)), rng.normal(size=40_000)], axis=1)
+    flow = tff.maf(2, num_layers=1, hidden_units=(4,), seed=0)
+    flow.standardize(x)
+    assert coarse_detail(flow, x) is None
 
 
 def test_no_student_of_differences_that_are_lost():

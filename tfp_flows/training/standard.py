@@ -74,11 +74,12 @@ def coarse_detail(flow: Flow, x: np.ndarray, columns: Sequence[str] | None = Non
       x: `[N, D]`, float64, none of its columns a `coarse_column`.
       columns: their names, where they are known.
     """
-    x = x[:DETAIL_ROWS]
-    if flow.standardized(x) is None:
+    x = x[:: -(-len(x) // DETAIL_ROWS)]  # of all: rows may be in order
+    z = flow.standardized(x)
+    if z is None:
         return None
+    z = z.numpy().astype(np.float64)
     shaken = x + _steps(np.abs(x)) * np.random.default_rng(0).uniform(-0.5, 0.5, x.shape)
-    z = flow.standardized(x).numpy().astype(np.float64)
     moved = np.median(np.abs(flow.standardized(shaken) - z), axis=0)  # circles have jumps
     with np.errstate(divide="ignore", invalid="ignore"):
         step = np.nan_to_num(4.0 * moved / z.std(axis=0))  # of a single column, the step between float32 numbers
