@@ -287,6 +287,18 @@ def test_weights_are_safe_when_what_comes_later_fails(tmp_path, monkeypatch):
     assert run.resume(verbose=False).metrics["epochs"] == 1
 
 
+def test_figures_are_of_the_flow_that_is_in_the_folder(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("tfp_flows.runs._figures", lambda flow, *_: drawn.append(flow) or {})
+    first = tff.Run.train(tmp_path / "run", **SMALL, epochs=1)
+    first.draw()
+    tff.Run.train(tmp_path / "run", **SMALL, epochs=1, seed=5, force=True)
+    first.draw()
+    tff.Run.open(tmp_path / "run").draw()
+    before, after, opened = (flow.log_prob([[0.5, -0.5]]).numpy() for flow in drawn)
+    assert after == opened != before
+
+
 def test_a_disk_without_space_is_noticed_before_training(tmp_path):
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -71,6 +71,15 @@ class RunFolder:
         """Whether there is a trained flow in it."""
         return (self.path / "config.json").exists()
 
+    @property
+    def stamp(self) -> tuple[int, int] | None:
+        """What changes as soon as another flow is there; None while there is none."""
+        file = self.path / "flow.npz"
+        if not file.exists():
+            return None
+        facts = file.stat()
+        return facts.st_ino, facts.st_mtime_ns
+
     def commit(self, fill: Callable[[Path], None]) -> None:
         """Lets `fill` write results into a folder, and then makes them those of the run, all of them at once.
 

@@ -32,7 +32,7 @@ FORMAT = 1
 ROUNDS = {"nsf_coupling": (43, 5e-3), "maf": (200, 1e-2)}
 OTHER_ROUNDS = (120, 1e-2)
 # Options of a flow for a density with edges, as letters have: see benchmarks/flows_and_data.py.
-EDGES = {"nsf_coupling": {"octaves": 7, "logit_bound": 4.0, "affine": False}}
+EDGES = {"nsf_coupling": {"octaves": 7, "logit_bound": 4.0, "affine": False, "mixing": "reverse", "tails": "identity"}}
 FILE_PATIENCE = 20  # rows that are drawn afresh cannot be overfitted, and a pause before the rate has decayed is no end
 FEWEST_ROWS = 3
 TEST_ROWS = 10_000
@@ -70,8 +70,9 @@ class Run:
     TensorShape([3, 2])
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, flow: "Flow | None" = None) -> None:
         self._folder = folder
+        self._trained = None if flow is None else (flow, folder.stamp)  # figures are drawn of it, which is compiled
 
     @classmethod
     def train(
@@ -187,15 +188,16 @@ class Run:
         On one CPU the weights are those of a training that was never stopped, to the last bit. Raises what `train`
         does, and InputError if another process is training there.
         """
+        flow = None
         with RunFolder.claimed(self.folder, anew=False) as folder:
             if (folder.training / "config.json").exists():
                 config = read_json(folder.training / "config.json")
                 if config.get("kind") not in _WORK or not isinstance(config.get("settings"), dict):
                     raise InputError(f"{folder.training / 'config.json'} does not say what to train.")
-                _carry_out(folder, config, verbose, checkpoint_every)
+                flow = _carry_out(folder, config, verbose, checkpoint_every)
             elif folder.has_results and not (folder.path / "metrics.json").exists():
                 _measure_again(folder)
-        return Run(RunFolder(self.folder))
+        return Run(RunFolder(self.folder), flow)
 
     @classmethod
     def _begin(
@@ -218,12 +220,12 @@ class Run:
             try:
                 folder.training.mkdir()
                 write_json(folder.training / "config.json", config)
-                _carry_out(folder, config, verbose, every)
+                flow = _carry_out(folder, config, verbose, every)
             except OSError as error:
                 raise InputError(f"folder cannot be written: {folder.path}: {error.strerror or error}.") from error
             finally:
                 folder.end_training(keep=(folder.training / "checkpoint.npz").exists())
-        return cls(RunFolder(folder.path))
+        return cls(RunFolder(folder.path), flow)
 
     @property
     def folder(self) -> Path:
@@ -344,7 +346,8 @@ class Run:
 
         facts = self.config.get("data", {})
         law = datasets.make(facts["name"], **facts["options"]) if "options" in facts else None
-        flow = self.flow
+        is_trained_here = self._trained is not None and self._trained[1] == self._folder.stamp
+        flow = self._trained[0] if is_trained_here else self.flow
         rows = _Rows(law.sample(SHOWN_ROWS, seed=1)) if law else _Source(self._source_of(facts)).matched(flow)
         figures = self.folder / "figures"
         failed = []
@@ -586,10 +589,10 @@ def _distillation(settings: dict[str, Any]) -> _Work:
 _WORK = {"train": _training, "distill": _distillation}
 
 
-def _carry_out(folder: RunFolder, config: dict[str, Any], verbose: bool | int, every: float) -> None:
+def _carry_out(folder: RunFolder, config: dict[str, Any], verbose: bool | int, every: float) -> "Flow":
     """Trains what a config says, from where its checkpoint is; the results are in the folder then.
 
-    Weights come first: whatever fails later, they are there.
+    Weights come first: whatever fails later, they are there. Returns the flow that they are of.
     """
     started = time.perf_counter()
     with _device(config["settings"].get("device")):
@@ -618,6 +621,7 @@ def _carry_out(folder: RunFolder, config: dict[str, Any], verbose: bool | int, e
         folder.drop_training()
     if end is not None:
         raise _told(end, history, folder.path, spares)
+    return work.flow
 
 
 def _work(config: dict[str, Any], folder: Path) -> _Work:

@@ -89,7 +89,7 @@ class Spline:
         a = bins.slope - bins.first + bend
         b = bins.first - bend
         c = bins.slope * rise
-        root = tf.sqrt(tf.maximum(b**2 + 4 * a * c, 1e-30))
+        root = tf.sqrt(tf.maximum(tf.square(b) + 4 * a * c, 1e-30))
         t = _within(tf.where(b < 0, root - b, 2 * c) / tf.where(b < 0, 2 * a, root + b))
         u = tf.where(bins.in_tail, bins.edge + (x - bins.edge) / bins.tail, t * bins.width + bins.x)
         return u, -self._log_slope(bins, t)
@@ -115,7 +115,7 @@ class Spline:
         width, height = tf.unstack(least + scale * tf.reduce_sum(here[..., None, :] * parts, axis=-1), axis=-1)
         raw_first = tf.reduce_sum(here[..., 1:] * raw_slopes, axis=-1)
         raw_last = tf.reduce_sum(here[..., :-1] * raw_slopes, axis=-1)
-        first, last = self._slopes(raw_first), self._slopes(raw_last)
+        first, last = tf.unstack(self._slopes(tf.stack([raw_first, raw_last], axis=-1)), axis=-1)
         edge, tail = tf.zeros_like(value), tf.ones_like(value)  # the identity: a line of slope 1 through 0
         if raw_ends is not None:
             ends = self._end_slopes(raw_ends)
@@ -150,8 +150,9 @@ class Spline:
 
     def _log_slope(self, bins: "_Bins", t: tf.Tensor) -> tf.Tensor:
         """Log-derivative of the spline at the part t of its bin: appendix A.2; of the line, in the tails."""
-        numerator = bins.last * t**2 + 2 * bins.slope * t * (1 - t) + bins.first * (1 - t) ** 2
-        slope = 2 * tf.math.log(bins.slope) + tf.math.log(numerator) - 2 * tf.math.log(_denominator(bins, t))
+        rest = 1 - t
+        numerator = bins.last * tf.square(t) + 2 * bins.slope * t * rest + bins.first * tf.square(rest)
+        slope = 2 * tf.math.log(bins.slope / _denominator(bins, t)) + tf.math.log(numerator)
         return (
             _inside(bins.in_tail, slope)
             if self.tails == "identity"
@@ -164,7 +165,7 @@ def _bounded(raw: tf.Tensor, bound: float | None) -> tf.Tensor:
     if bound is None:
         return raw
     part = tf.clip_by_value(raw * (1.0 / bound), -FAR, FAR)  # whose squares are finite
-    return bound * part * tf.math.rsqrt(1.0 + part**2)
+    return bound * part * tf.math.rsqrt(1.0 + tf.square(part))
 
 
 class _Bins(NamedTuple):

@@ -29,10 +29,11 @@ def log_prob_of(flow: Flow, x: np.ndarray, context: np.ndarray | None = None) ->
         raise InputError(f"x must be rows [N, {flow.event_size}]; got shape {list(x.shape)}.")
     if not len(x):
         return np.zeros(0, flow.dtype.as_numpy_dtype)
-    x = x.astype(np.promote_types(x.dtype, flow.dtype.as_numpy_dtype))  # float64 keeps its digits
+    # float64 keeps its digits; rows of float32 are cast too, so that a flow is traced once for all that is asked of it
+    x = x.astype(np.float64 if flow.takes_float64 else np.promote_types(x.dtype, flow.dtype.as_numpy_dtype))
     tables = [x] if context is None else [x, _of_each_row(flow, context, len(x))]
     size = min(CHUNK, len(x))
-    log_prob = _compiled(flow, len(x) >= 10 * CHUNK)  # XLA pays for its compile time on a whole grid, and only there
+    log_prob = _compiled(flow)
     pieces = [
         np.concatenate([t, np.repeat(t[-1:], -len(t) % size, axis=0)]).reshape(-1, size, t.shape[1]) for t in tables
     ]
@@ -51,14 +52,17 @@ def _of_each_row(flow: Flow, context: Any, count: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=2)
-def _compiled(flow: Flow, jit_compile: bool) -> tf.types.experimental.PolymorphicFunction:
-    """The flow's `log_prob`, compiled: kept for the last flow, whose figures all need it."""
+def _compiled(flow: Flow) -> tf.types.experimental.PolymorphicFunction:
+    """The flow's `log_prob` as a graph: kept for the last flow, whose figures all need it.
+
+    XLA would take longer to compile than it saves in all of them: benchmarks/xla.py.
+    """
 
     # without autograph, which wraps an InputError in an error of its own
     def log_prob(x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         return flow.log_prob(x, context=context)
 
-    return tf.function(log_prob, jit_compile=jit_compile, autograph=False)
+    return tf.function(log_prob, autograph=False)
 
 
 def integral(flow: Flow, limits: Limits, resolution: int = 500) -> float:
@@ -162,11 +166,11 @@ def _top(log_prob: np.ndarray) -> float:
 def _mass_around(flow: Flow, box: Limits, resolution: int) -> float:
     """The integral over a box without its middle, which is half as wide and high, but for circular columns."""
     quarters = [-(-count // 4) for count in _cells_of(box, resolution)]
-    cell, log_prob, _ = _on_grid(flow, box, [4 * quarter for quarter in quarters])
+    cell, grid = _grid(box, [4 * quarter for quarter in quarters])
+    around = np.ones(grid.shape[:2], bool)
     parts = enumerate(quarters)
-    middle = tuple(slice(None) if side in flow.circular else slice(part, 3 * part) for side, part in parts)
-    log_prob[middle] = -np.inf
-    return float(np.exp(log_prob).sum() * cell)
+    around[tuple(slice(None) if side in flow.circular else slice(part, 3 * part) for side, part in parts)] = False
+    return float(np.exp(log_prob_of(flow.continuous, grid[around])).sum() * cell)
 
 
 def _cells_of(limits: Limits, resolution: int) -> tuple[int, int]:
@@ -182,9 +186,14 @@ def _on_grid(flow: Flow, limits: Limits, cells: Sequence[int]) -> tuple[float, n
     """The area of a grid's cell, the flow's log-density at the cells' midpoints `[M, N]`, and these `[M, N, 2]`."""
     if flow.event_size != 2:
         raise InputError(f"a density over the plane needs event_size=2; got {flow.event_size}.")
+    cell, grid = _grid(limits, cells)
+    values = log_prob_of(flow.continuous, grid.reshape(-1, 2))
+    return cell, values.reshape(grid.shape[:2]), grid
+
+
+def _grid(limits: Limits, cells: Sequence[int]) -> tuple[float, np.ndarray]:
+    """The area of a grid's cell, and the cells' midpoints `[M, N, 2]`."""
     sides = [np.linspace(a, b, count + 1) for (a, b), count in zip(limits, cells, strict=True)]
     middles = [(side[1:] + side[:-1]) / 2 for side in sides]
-    grid = np.stack(np.meshgrid(*middles, indexing="ij"), axis=-1)
-    values = log_prob_of(flow.continuous, grid.reshape(-1, 2))
     cell = float(np.prod([side[1] - side[0] for side in sides]))
-    return cell, values.reshape(grid.shape[:2]), grid
+    return cell, np.stack(np.meshgrid(*middles, indexing="ij"), axis=-1)

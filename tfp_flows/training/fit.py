@@ -162,9 +162,10 @@ def fit(
     floor = source.entropy if entropy is None else entropy
     with (strategy or tf.distribute.get_strategy()).scope():
         halves = total_steps >= HALVES_STEPS
-        model = FlowModel(flow, entropy=floor, in_blocks=source.in_blocks > 0, in_halves=halves, has_noise=True)
+        ways = {"in_blocks": source.in_blocks > 0, "steps_in_xla": xla, "in_halves": halves, "has_noise": True}
+        model = FlowModel(flow, entropy=floor, **ways)
         optimizer = optimizer or adam(float(learning_rate), schedule or schedule_for(flow), total_steps, clip_norm)
-        model.compile(optimizer, jit_compile=xla, steps_per_execution=at_once)
+        model.compile(optimizer, jit_compile=False, steps_per_execution=at_once)
         model.optimizer.build(model.trainable_variables)  # here, as its slots must live where the variables do
     start = values_of(flow.variables)
     _prepare(flow, source, start, restandardize)

@@ -36,15 +36,19 @@ class TrainedFlow(tf.keras.Model):
       name: of the model.
       in_blocks: whether what Keras takes for a batch is a block of batches `[steps, B, ...]`, to be trained on one
         after another: a compiled loop over small steps costs much less than as many calls.
+      steps_in_xla: whether XLA compiles the steps and nothing else: a validation is too short to pay for that.
     """
 
-    def __init__(self, flow: Flow, loss_name: str, name: str, in_blocks: bool = False) -> None:
+    def __init__(
+        self, flow: Flow, loss_name: str, name: str, in_blocks: bool = False, steps_in_xla: bool = False
+    ) -> None:
         if not isinstance(flow, Flow):
             raise InputError(f"flow must be a tff.Flow; got {in_short(flow)}.")
         super().__init__(name=name, dtype=flow.dtype.name)
         if not flow.trainable_variables:
             raise InputError(f"{flow.name} has no trainable variables: there is nothing to fit.")
         self.layer, self.loss_name, self._in_blocks = FlowLayer(flow), loss_name, in_blocks
+        self._steps = tf.function(self._steps, jit_compile=True, autograph=False) if steps_in_xla else self._steps
         self.mean = tf.keras.metrics.Mean(name=loss_name)
         self.built = True  # all the variables of a flow exist from the start
 
@@ -97,6 +101,9 @@ class TrainedFlow(tf.keras.Model):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One step of the optimizer on a batch, or one on each batch of a block."""
+        return self._steps(data)
+
+    def _steps(self, data: Any) -> dict[str, tf.Tensor]:
         if not self._in_blocks:
             return self._step(data)
         steps = tf.nest.flatten(data)[0].shape[0]
@@ -152,6 +159,7 @@ class FlowModel(TrainedFlow):
       name: of the model.
       in_blocks: whether Keras is given blocks of batches `[steps, B, ...]` to train on, as `tff.fit` does it: each
         block is one call of a compiled loop over its steps.
+      steps_in_xla: whether XLA compiles the steps and nothing else, where `compile` is told not to use it.
       in_halves: whether two cores may work on a half of each batch, where that makes steps shorter: it takes longer to
         compile.
       has_noise: whether columns of whole numbers come with their noise, as in `tff.fit`; otherwise each step draws it.
@@ -177,12 +185,13 @@ class FlowModel(TrainedFlow):
         name: str = "flow_model",
         *,
         in_blocks: bool = False,
+        steps_in_xla: bool = False,
         in_halves: bool = True,
         has_noise: bool = False,
     ) -> None:
         if entropy is not None:
             check_number("entropy", entropy, -sys.float_info.max, sys.float_info.max)
-        super().__init__(flow, "nll", name, in_blocks)
+        super().__init__(flow, "nll", name, in_blocks, steps_in_xla)
         self._in_halves, self._has_noise, self._has_warned = in_halves, has_noise, False
         self.entropy = entropy
         self.gap = None if entropy is None else _Gap(self.mean, entropy)
