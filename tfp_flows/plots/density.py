@@ -113,7 +113,7 @@ def density(flow: Flow, *, limits: Limits, resolution: int = 400) -> Figure:
     return figure
 
 
-def gap_map(flow: Flow, law: Dataset, *, limits: Limits | None = None, resolution: int = 500) -> Figure:
+def gap_map(flow: Flow, law: Dataset, *, limits: Limits | None = None, resolution: int = 400) -> Figure:
     """Where the model is wrong: `log p_model(x) - log p_true(x)`, nats, for a law that is known exactly.
 
     Blue where the model has too little density, red where too much, white where it is right, each within the colours'
