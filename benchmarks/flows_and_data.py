@@ -33,7 +33,7 @@ COMMANDS = [
 ]
 
 EDGES = {"octaves": 7, "logit_bound": 4.0}
-# The sweeps. label: flow, its options, data set, options of fit.
+# The sweeps. label: flow, its options, data set, options of fit; and a seed, if it is not 0.
 SWEEPS = {
     **{
         f"learning_rate {rate:g}": ("nsf_coupling", {}, "siggraph", {"epochs": 30, "learning_rate": rate})
@@ -60,6 +60,15 @@ SWEEPS = {
     **{
         f"logit_bound {bound:g}": ("nsf_coupling", EDGES | {"logit_bound": bound}, "siggraph", {"epochs": 45})
         for bound in (2.0, 3.0, 4.0)
+    },
+    **{
+        f"letters {tails} {mixing} {bins} bins seed {seed}": (
+            *("nsf_coupling", EDGES | {"affine": False, "tails": tails, "mixing": mixing, "num_bins": bins}),
+            *("siggraph", {"epochs": 43}, seed),
+        )
+        for tails, mixing in (("free", "linear"), ("free", "reverse"), ("identity", "reverse"))
+        for bins in (32, 64)
+        for seed in (0, 1)
     },
     **{
         f"tails {tails} {mixing}": ("nsf_coupling", {"tails": tails, "mixing": mixing}, "banana", {"epochs": 12})

@@ -1,8 +1,13 @@
-"""From how many steps on XLA pays for its compilation in `tff.fit`: a process for each line and way.
+"""From how many steps on XLA pays for its compilation in `tff.fit`, and that it never does for figures and validations.
+
+A process for each line and way.
 
 `python benchmarks/xla.py` prints the table of the README. The start is what the first epoch takes longer than the
 median of those after it: preparation and compilation. The step is of that median. The last start is with what a process
 before has left in TensorFlow's cache of compiled programs. Run it on an idle machine.
+
+`python benchmarks/xla.py figures` prints that of `log_prob` in pieces of 5,000 rows, of which figures and validations
+consist: the first call, and the 160,000 cells of a figure.
 """
 
 import json
@@ -22,6 +27,9 @@ CASES = [
     ("maf", 64, 5, (512, 512), 256),
 ]
 EPOCHS, STEPS = 6, 50
+LETTERS = {"octaves": 7, "logit_bound": 4.0, "affine": False, "mixing": "reverse", "tails": "identity"}
+CHAINS = [("nsf_coupling", LETTERS), ("nsf", {}), ("maf", {}), ("naf", {}), ("planar", {})]
+PIECE, CELLS = 5_000, 160_000
 
 
 def train(case: tuple, jit_compile: bool) -> dict:
@@ -57,8 +65,34 @@ def measure(case: tuple, jit_compile: bool, cache: str | None = None) -> dict:
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout)
 
 
+def figures() -> None:
+    """Prints how long a density over the plane takes, with XLA and without."""
+    import tensorflow as tf
+
+    import tfp_flows as tff
+
+    x = tff.datasets.siggraph().sample(PIECE, seed=0).astype("float64")
+    print("| flow | first call, s | with XLA | 160,000 cells, s | with XLA |\n" + "|---" * 5 + "|")
+    for name, options in CHAINS:
+        flow = tff.make(name, event_size=2, seed=0, **options)
+        flow.standardize(x)
+        found = []
+        for jit_compile in (False, True):
+            log_prob = tf.function(flow.log_prob, jit_compile=jit_compile, autograph=False)
+            ends = [time.perf_counter()]
+            for _ in range(1 + CELLS // PIECE):
+                log_prob(tf.constant(x)).numpy()
+                ends.append(time.perf_counter())
+            found.append((ends[1] - ends[0], ends[-1] - ends[1]))
+        first, then = zip(*found, strict=True)
+        print(f"| `{name}` | {first[0]:.1f} | {first[1]:.1f} | {then[0]:.1f} | {then[1]:.1f} |", flush=True)
+
+
 def main() -> None:
     """Prints the table, or trains one case for it."""
+    if sys.argv[1:] == ["figures"]:
+        figures()
+        return
     if len(sys.argv) > 1:
         print(json.dumps(train(*json.loads(sys.argv[1]))))
         return

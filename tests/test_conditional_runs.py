@@ -57,6 +57,8 @@ def test_samples_have_a_header_and_their_context(trained, table, tmp_path, capsy
     assert run(capsys, "score", trained, "--data", out)[0] == 0
     status, _, said = run(capsys, "sample", trained, "--out", tmp_path / "more.csv")
     assert (status, "--context must be a file of 1 column, age" in said) == (2, True)
+    status, _, said = run(capsys, "sample", trained, "-n", 5, "--context", table, "--out", tmp_path / "more.csv")
+    assert (status, "-n must be left out beside a context" in said) == (2, True)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

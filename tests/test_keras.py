@@ -362,6 +362,52 @@ def test_rows_that_nobody_standardised_are_warned_of_once(given, recwarn):
     assert said[0].filename == __file__
 
 
+@pytest.mark.parametrize("given", [1e8 + ROWS.astype("float64"), pandas.DataFrame(1_700_000_000 + np.arange(100) % 7)])
+def test_rows_that_keras_would_round_to_one_are_refused(given):
+    """`evaluate` and `predict` gave the log-density of one row for all."""
+    rows = np.asarray(given, np.float64)
+    flow = tff.nice(rows.shape[1], context_size=0, num_layers=1) if rows.shape[1] > 1 else tff.nsf(1, num_layers=1)
+    flow.standardize(rows)
+    model = tff.FlowModel(flow)
+    model.compile(jit_compile=False)
+    few = given[:100]
+    for call in (
+        lambda: model.fit(few, epochs=1, verbose=0),
+        lambda: model.fit(np.zeros_like(rows), validation_data=(few,), epochs=1, verbose=0),
+        lambda: model.evaluate(few, verbose=0),
+        lambda: model.predict(few, verbose=0),
+    ):
+        with pytest.raises(tff.InputError, match=r"x: column .* apart, and Keras rounds tables.*tf.data.Dataset"):
+            call()
+    expected = flow.log_prob(rows[:100])
+    batches = tf.data.Dataset.from_tensor_slices(rows[:100]).batch(50)
+    np.testing.assert_allclose(model.predict(batches, verbose=0), expected, rtol=1e-5)
+    np.testing.assert_allclose(model.evaluate(batches, verbose=0), -np.mean(expected), rtol=1e-5)
+
+
+def test_batch_norm_in_a_fit_of_keras_is_warned_of(recwarn):
+    """Nothing sets its statistics there: an `evaluate` afterwards was off by nats without a word."""
+    flow = make_small("real_nvp", 2)
+    model = tff.FlowModel(flow)
+    model.compile(jit_compile=False)
+    with pytest.warns(UserWarning, match=r"batch norm of real_nvp keeps no statistics.*flow.set_batch_norm"):
+        model.fit(ROWS, epochs=1, verbose=0)
+    layer = tff.FlowLayer(flow)
+    with pytest.warns(UserWarning, match=r"flow.set_batch_norm"):
+        layer(tf.constant(ROWS), training=True)
+    recwarn.clear()
+    layer(tf.constant(ROWS), training=True)
+    tff.fit(flow, ROWS, epochs=1, verbose=False, jit_compile=False)
+    assert not [warning for warning in recwarn if "batch norm" in str(warning.message)]
+
+
+def test_two_layers_of_flows_in_one_model():
+    inputs = tf.keras.Input([2])
+    layers = [tff.FlowLayer(make_small("nice", 2)) for _ in range(2)]
+    model = tf.keras.Model(inputs, [layer(inputs) for layer in layers])
+    assert len({layer.name for layer in model.layers}) == 3
+
+
 def test_no_word_of_rows_that_are_standardised_and_of_a_context_likewise(recwarn):
     rows = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
     model = tff.FlowModel(tff.nice(2, num_layers=1, hidden_units=(4,)))

@@ -72,3 +72,14 @@ def test_verbose_is_that_of_keras(capsys):
     assert all("NLL" in line and "validation" in line for line in lines)
     with pytest.raises(tff.InputError, match=r"verbose must be 0 for nothing, 1 for a progress bar or 2 .*got 3"):
         tff.fit(flow, x, verbose=3)
+
+
+def test_a_callback_that_sets_the_rate_is_refused_beside_a_schedule():
+    """Keras does so when it first sets one, which may be hours later."""
+    x = np.random.default_rng(0).normal(size=(64, 2))
+    flow = tff.nice(2, num_layers=1, hidden_units=(4,))
+    plateau = tf.keras.callbacks.ReduceLROnPlateau("val_nll", patience=0, min_delta=10.0)
+    with pytest.raises(tff.InputError, match=r'ReduceLROnPlateau sets the learning rate.*schedule="constant"'):
+        tff.fit(flow, x, callbacks=[plateau])
+    tff.fit(flow, x, callbacks=[plateau], schedule="constant", epochs=3, verbose=False, jit_compile=False)
+    assert float(plateau.model.optimizer.learning_rate) < 5e-3

@@ -297,7 +297,9 @@ def distill(
 def sample(
     run: Folder,
     out: Annotated[str, typer.Option(help=f"{Table} to write; - for CSV on stdout.")],
-    n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many rows.")] = 1000,
+    n: Annotated[
+        int | None, typer.Option("-n", "--number", min=1, help="How many rows, 1000 if nothing else is said.")
+    ] = None,
     context: Annotated[
         str | None,
         typer.Option(help="File of contexts, for a flow that has some: a row is drawn for each of its rows."),

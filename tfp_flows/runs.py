@@ -105,7 +105,8 @@ class Run:
         Args:
           folder: the folder to make; None for the first free one below `runs/`.
           flow: name of a chain, as `tff.flows.names()` lists them.
-          options: of the chain, as in `{"num_layers": 4}`; splines on letters, whose density has edges, see 7 octaves.
+          options: of the chain, as in `{"num_layers": 4}`; splines on letters, whose density has edges, see 7 octaves,
+            and have neither a learnt matrix nor learnt tails.
           data: name of a dataset, a dataset, or a file or folder of rows; every tenth row of it is held out for the
             metrics.
           columns: which columns of a file; all by default, but for those of the context.
@@ -299,16 +300,21 @@ class Run:
         rows = source.matched(flow, drop_extra=drop_extra)
         return _scores(flow, rows, source.law and source.law.entropy)
 
-    def sample(self, n: int = 1000, *, context: str | os.PathLike | None = None, seed: int = 0) -> "Table":
+    def sample(self, n: int | None = None, *, context: str | os.PathLike | None = None, seed: int = 0) -> "Table":
         """Rows of the flow, with the names of its columns; with a file of contexts one for each, beside its context.
 
-        They are float64, as the rows of a file are: `flow.sample` rounds to the flow's dtype.
+        There are 1000 without a context, if `n` says nothing else. They are float64, as the rows of a file are:
+        `flow.sample` rounds to the flow's dtype.
         """
         import numpy as np
 
         from tfp_flows import datasets
 
-        check_sizes(n=n)
+        n = 1000 if n is None and context is None else n
+        if n is not None:
+            check_sizes(n=n)
+        if n is not None and context is not None:
+            raise InputError(f"n must be left out beside a context, which has a row for each draw; got {n}.")
         flow = self.flow
         if context is None and flow.context_size:
             names = f", {', '.join(flow.context_columns)}" if flow.context_columns else ""

@@ -14,11 +14,12 @@ from tfp_flows.checks import check_flags, check_number, check_part, given
 from tfp_flows.datasets import column_warnings
 from tfp_flows.errors import DivergenceError, InputError, RoundingWarning, TrainingInterrupted
 from tfp_flows.flow import Flow
+from tfp_flows.training.batch_norm import check_whole_batches
 from tfp_flows.training.callbacks import values_of
 from tfp_flows.training.checkpoint import as_plan
 from tfp_flows.training.history import History
 from tfp_flows.training.loop import run, uses_xla
-from tfp_flows.training.model import FlowModel, check_whole_batches
+from tfp_flows.training.model import FlowModel
 from tfp_flows.training.options import check_options
 from tfp_flows.training.rates import adam, schedule_for
 from tfp_flows.training.rows import Rows, Source, as_source, as_validation, batches_of, identity_of, steps_at_once

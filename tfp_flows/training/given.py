@@ -10,9 +10,10 @@ from tfp_flows.datasets.table import check_order, has_names, matched
 from tfp_flows.door import check_unmasked
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.training.standard import coarse_column
 from tfp_flows.words import in_short, plural
 
-__all__ = ["arrays_of", "in_order", "named_in_order", "parts_of"]
+__all__ = ["arrays_of", "check_digits", "in_order", "named_in_order", "parts_of"]
 
 
 def arrays_of(flow: Flow, x: Any, context: Any = None, weight: Any = None) -> tuple[Any, Any, Any]:
@@ -42,6 +43,29 @@ def arrays_of(flow: Flow, x: Any, context: Any = None, weight: Any = None) -> tu
     if weight is not None and context is None:
         context = np.zeros([len(weight), 0], "float32")
     return x, context, weight
+
+
+def check_digits(flow: Flow, x: Any) -> None:
+    """Raises `InputError` for rows of 64 bits whose numbers would be one after Keras' fit, evaluate or predict.
+
+    Those round tables to float32 on their way in, whatever the flow's dtype; datasets they take as they are.
+
+    Args:
+      flow: the flow.
+      x: rows, or `(x, context)`, that `arrays_of` takes.
+    """
+    if not _is_table(x):
+        return
+    table = parts_of(x)[0]
+    rows = np.asarray(table)
+    if not rows.size or rows.dtype.kind not in "iuf" or rows.dtype.itemsize < 8:
+        return
+    found = coarse_column(rows, list(table.columns) if hasattr(table, "columns") else flow.columns)
+    if found:
+        raise InputError(
+            f"x: {found}, and Keras rounds tables to float32: use tff.fit and flow.log_prob, or give Keras a "
+            "tf.data.Dataset of batches."
+        )
 
 
 def parts_of(x: Any) -> Sequence[Any]:

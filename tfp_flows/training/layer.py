@@ -10,6 +10,7 @@ from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.identity import Identity, identity_of, put_arrays
 from tfp_flows.recipe import make_again, recipe_of
+from tfp_flows.training.batch_norm import warn_of_batch_norm
 from tfp_flows.training.given import named_in_order
 from tfp_flows.words import in_short
 
@@ -25,6 +26,9 @@ class FlowLayer(tf.keras.layers.Layer):
     Keras 3 does not see the variables of a `tf.Module`: a flow that is merely an attribute of a model is not trained,
     and warns of it. Called on rows, the layer gives their log-probabilities, which make a loss; `sample` and
     `decode` are differentiable too. Weight files hold whole arrays by their names, as `flow.save` does.
+
+    In Keras' fit batch norm keeps no statistics: `flow.set_batch_norm(rows)` sets them, and a warning says so. Keras
+    rounds tables to float32 on their way in, whatever the layer's dtype: columns far from 0 want a `tf.data.Dataset`.
 
     Args:
       flow: the flow.
@@ -47,8 +51,10 @@ class FlowLayer(tf.keras.layers.Layer):
     def __init__(self, flow: Flow, **options: Any) -> None:
         if not isinstance(flow, Flow):
             raise InputError(f"flow must be a tff.Flow; got {in_short(flow)}.")
-        super().__init__(**{"dtype": flow.dtype.name, "autocast": False, "name": flow.name, **options})
-        self.flow, self._refusal = flow, None
+        if options.get("name") is None:
+            options["name"] = _new_name(flow.name)
+        super().__init__(**{"dtype": flow.dtype.name, "autocast": False, **options})
+        self.flow, self._refusal, self._has_warned = flow, None, False
         self.adopted = _adopted(flow.variables)
         if not self.trainable:  # Keras 3 tells the variables so when it changes, and there were none then
             for variable in self.adopted or ():
@@ -69,6 +75,9 @@ class FlowLayer(tf.keras.layers.Layer):
 
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
         """Log-probability of rows `x [..., D]`, `[...]`, nats."""
+        if training is True and not self._has_warned:
+            self._has_warned = True
+            warn_of_batch_norm(self.flow)
         return self.flow.log_prob(x, context=context, training=training)
 
     def add_nll(self, x: tf.Tensor, context: tf.Tensor | None = None, training: bool = False) -> tf.Tensor:
@@ -141,3 +150,9 @@ def _adopted(variables: Any) -> list | None:
             self._value = self._own
 
     return [Adopted(variable) for variable in variables]
+
+
+def _new_name(name: str) -> str:
+    """The name, or with a number behind it: as Keras names layers, of which a model has no two of a name."""
+    times = tf.keras.backend.get_uid(name)
+    return name if times == 1 else f"{name}_{times - 1}"

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors import BatchNorm
 from tfp_flows.errors import DivergenceError, TrainingInterrupted
 from tfp_flows.signals import noting
+from tfp_flows.training.batch_norm import has_batch_norm
 from tfp_flows.training.callbacks import (
     START,
     STATUS,
@@ -57,7 +57,7 @@ def run(
     best = BestWeights(flow.variables, start, loss if validation is None else f"val_{loss}", patience)
     watch, history = StopWhenNotFinite(loss), tf.keras.callbacks.History()
     refresh = []
-    if set_batch_norm and any(isinstance(layer, BatchNorm) for layer in flow.every_layer):
+    if set_batch_norm and has_batch_norm(flow):
         refresh = [BatchNormStatistics(set_batch_norm, validation is not None)]
     bars, culprits = [], ""
     try:

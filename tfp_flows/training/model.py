@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors import BatchNorm, Coupling, Standardize
+from tfp_flows.bijectors import Coupling, Standardize
 from tfp_flows.checks import check_number
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.recipe import make_again, recipe_of
-from tfp_flows.training.given import arrays_of, named_in_order, parts_of
+from tfp_flows.training.batch_norm import check_whole_batches, has_batch_norm, warn_of_batch_norm
+from tfp_flows.training.given import arrays_of, check_digits, named_in_order, parts_of
 from tfp_flows.training.layer import FlowLayer
 from tfp_flows.training.options import check_is_new
 from tfp_flows.training.standard import UNTOUCHED, far_column
@@ -20,7 +21,7 @@ from tfp_flows.words import in_short
 
 FEW_ROWS, MOST_ROWS = 16, 10_000  # whose mean and spread say something of the others; that are looked at
 
-__all__ = ["FlowModel", "TrainedFlow", "check_whole_batches"]
+__all__ = ["FlowModel", "TrainedFlow"]
 
 
 class TrainedFlow(tf.keras.Model):
@@ -48,7 +49,8 @@ class TrainedFlow(tf.keras.Model):
         if not flow.trainable_variables:
             raise InputError(f"{flow.name} has no trainable variables: there is nothing to fit.")
         self.layer, self.loss_name, self._in_blocks = FlowLayer(flow), loss_name, in_blocks
-        self._steps = tf.function(self._steps, jit_compile=True, autograph=False) if steps_in_xla else self._steps
+        if steps_in_xla:
+            self._steps = tf.function(self._steps, jit_compile=True, autograph=False)
         self.mean = tf.keras.metrics.Mean(name=loss_name)
         self.built = True  # all the variables of a flow exist from the start
 
@@ -223,24 +225,34 @@ class FlowModel(TrainedFlow):
         **options: Any,
     ) -> Any:
         """As any Keras model's, on rows x and their context y."""
+        table = x
         x, y, sample_weight = arrays_of(self.flow, x, y, sample_weight)
+        check_digits(self.flow, table)
         if isinstance(validation_data, (tuple, list)) and len(validation_data) <= 3:
+            table = validation_data[0]
             validation_data = _without_none(*arrays_of(self.flow, *validation_data))
+            check_digits(self.flow, table)
         elif validation_data is not None:
             validation_data = arrays_of(self.flow, validation_data)[0]
         if not self._in_blocks:
             self._warn_if_unstandardized(x, y)
+        if not self._has_noise:  # `tff.fit` sets the statistics itself
+            warn_of_batch_norm(self.flow)
         more = {} if validation_data is None else {"validation_data": validation_data}
         return super().fit(x, y, *args, sample_weight=sample_weight, **more, **options)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **options: Any) -> Any:
         """As any Keras model's, on rows x and their context y."""
+        table = x
         x, y, sample_weight = arrays_of(self.flow, x, y, sample_weight)
+        check_digits(self.flow, table)
         return super().evaluate(x, y, *args, sample_weight=sample_weight, **options)
 
     def predict(self, x: Any, *args: Any, **options: Any) -> Any:
         """Log-probabilities of rows x, or of (x, context)."""
-        return super().predict(self._pair(x), *args, **options)
+        pair = self._pair(x)
+        check_digits(self.flow, x)
+        return super().predict(pair, *args, **options)
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Any:
         """As any Keras model's, on rows x and their context y."""
@@ -324,7 +336,7 @@ class FlowModel(TrainedFlow):
         """
         rows = x.shape[0] or 0
         shared = context is not None and context.shape[:-1] != x.shape[:-1]
-        together = any(isinstance(layer, (BatchNorm, Coupling)) for layer in self.flow.every_layer)
+        together = has_batch_norm(self.flow) or any(isinstance(layer, Coupling) for layer in self.flow.every_layer)
         if not self._in_halves or rows < 2 or shared or together or tf.config.list_logical_devices("GPU"):
             return [(x, context)]
         cuts = (slice(rows // 2), slice(rows // 2, None))
@@ -347,15 +359,6 @@ class _Gap(tf.keras.metrics.Metric):
     def result(self) -> tf.Tensor:
         """Nats."""
         return self._mean_loss.result() - self._entropy
-
-
-def check_whole_batches(flow: Flow, devices: int) -> None:
-    """Raises `InputError` for a flow that needs a batch whole, where several devices share it."""
-    if any(isinstance(layer, BatchNorm) for layer in flow.every_layer):
-        raise InputError(
-            f"batch norm takes its statistics from a whole batch, which a strategy cuts into {devices}: build the flow "
-            "with batch_norm=False."
-        )
 
 
 def _unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:

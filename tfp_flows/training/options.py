@@ -52,7 +52,20 @@ def check_options(
         check_choice("schedule", schedule, SCHEDULES)
     _check_optimizer(optimizer)
     _check_folder(checkpoint)
-    return _as_list(callbacks)
+    callbacks = _as_list(callbacks)
+    if optimizer is None and schedule != "constant":
+        _check_rate_is_free(callbacks)
+    return callbacks
+
+
+def _check_rate_is_free(callbacks: list[Any]) -> None:
+    """Keras refuses it when such a callback first sets a rate, which may be hours later."""
+    for callback in callbacks:
+        if isinstance(callback, (tf.keras.callbacks.ReduceLROnPlateau, tf.keras.callbacks.LearningRateScheduler)):
+            raise InputError(
+                f"callbacks: {type(callback).__name__} sets the learning rate, and so does a schedule: pass "
+                'schedule="constant" as well.'
+            )
 
 
 def _check_optimizer(optimizer: Any) -> None:
