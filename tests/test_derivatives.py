@@ -101,7 +101,7 @@ def test_derivatives_of_batch_norm_in_training():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [case for case in CASES if not case.endswith("context")])
+@pytest.mark.parametrize("case", ["ActNorm", "Autoregressive spline", "Coupling", "Planar", "RecomputingChain"])
 def test_derivatives_of_densities_of_plain_tfp(case):
     bijector = layer(case)
     density = tfd.TransformedDistribution(tfd.MultivariateNormalDiag(tf.zeros(SIZE, tf.float64)), bijector)

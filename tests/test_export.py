@@ -38,8 +38,7 @@ np.savez("{folder}/found.npz", **found)
     ("name", "options"),
     [
         pytest.param("maf", {"context_size": 2, "num_layers": 1}, marks=pytest.mark.slow),
-        pytest.param("nsf_coupling", {"num_layers": 2, "circular": {0: 24.0}}, marks=pytest.mark.slow),
-        pytest.param("real_nvp", {"reversible": True, "batch_norm": False, "num_layers": 2}, marks=pytest.mark.slow),
+        pytest.param("nsf_coupling", {"num_layers": 1, "circular": {0: 24.0}}, marks=pytest.mark.slow),
     ],
 )
 def test_plain_tensorflow_loads_what_is_exported(name, options, tmp_path, rng):
