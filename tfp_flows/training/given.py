@@ -46,7 +46,7 @@ def arrays_of(flow: Flow, x: Any, context: Any = None, weight: Any = None) -> tu
 
 
 def check_digits(flow: Flow, x: Any) -> None:
-    """Raises `InputError` for rows of 64 bits whose numbers would be one after Keras' fit, evaluate or predict.
+    """Raises `InputError` for rows of 64 bits that Keras' fit, evaluate or predict would round until they look alike.
 
     Those round tables to float32 on their way in, whatever the flow's dtype; datasets they take as they are.
 
