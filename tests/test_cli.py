@@ -92,6 +92,19 @@ def test_sample_then_score(trained, tmp_path, capsys, suffix):
     np.testing.assert_allclose(tff.datasets.read_rows(scores)[:, 0], expected, rtol=1e-5)
 
 
+def test_rows_without_names_are_said_to_be_taken_in_order(tmp_path, capsys, rng):
+    named, bare, run_folder = tmp_path / "named.csv", tmp_path / "bare.csv", tmp_path / "run"
+    rows = rng.normal(size=(200, 2))
+    tff.datasets.write_rows(named, tff.datasets.Table(rows, ("height", "weight"), "named"))
+    tff.datasets.write_rows(bare, rows)
+    assert call("train", "--flow", "nice", "--data", named, *FAST, "--out", run_folder) == 0
+    capsys.readouterr()
+    assert run(capsys, "score", run_folder, "--data", named)[2].strip() == ""
+    status, _, err = run(capsys, "score", run_folder, "--data", bare)
+    assert status == 0
+    assert f"{bare} has no names of columns: they are taken in the order 'height', 'weight'" in err
+
+
 def test_score_of_a_known_law_prints_the_gap(trained, capsys):
     status, out, _ = run(capsys, "score", trained, "--data", "two_moons")
     assert status == 0
@@ -340,7 +353,8 @@ def test_a_finished_run_whose_rows_are_gone_has_failed_figures_alone(tmp_path, c
     status, out, err = run(capsys, "train", "--resume", folder)
     assert status == 1
     assert "NLL" in out
-    assert err.startswith("tfp-flows: figures were not drawn: ")
+    assert f"the training of {folder} has ended: nothing is trained" in err
+    assert "\ntfp-flows: figures were not drawn: " in err
     assert "rows.csv" in err
 
 

@@ -110,6 +110,8 @@ def dishonest(rng):
     yield with_last(rng.integers(0, 2, N)), "whole"
     yield with_last(rng.integers(0, 256, N)), "whole"
     yield with_last(np.round(40 + 15 * normal[:, 2])), "whole"
+    yield with_last(rng.integers(0, 256, 600), normal[:600]), "whole"  # 8-bit numbers, two rows each or so
+    yield with_last(rng.integers(0, 1000, N)), "whole"
     yield with_last(rng.random(N) < 0.005), "whole"
     yield with_last(rng.integers(0, 256, N) / 255), "steps"
     yield with_last(np.round(normal[:, 2], 1)), "steps"
@@ -137,7 +139,7 @@ def dishonest(rng):
     yield with_last(100 - normal[:, 0] - 2 * normal[:, 1]), "combination"
 
 
-@pytest.mark.parametrize("i", range(29))
+@pytest.mark.parametrize("i", range(31))
 def test_a_column_without_a_density_is_named(rng, i):
     rows, kind = list(dishonest(rng))[i]
     assert kinds(rows) == [(2, kind)]
@@ -227,7 +229,7 @@ def test_several_constants_are_counted():
     with pytest.raises(InputError) as caught:
         check_trainable(np.ones((5, 4)), columns=list("abcd"))
     assert str(caught.value) == (
-        "x: column 'a' is 1.0 in every row and has no density; leave it out, and 3 more columns that are no better."
+        "x: column 'a' is 1.0 in every row and has no density; leave it out; 3 more columns are no better."
     )
 
 

@@ -416,6 +416,8 @@ def test_no_word_of_rows_that_are_standardised_and_of_a_context_likewise(recwarn
     model.flow.standardize(FAR)
     model.fit(FAR, epochs=1, verbose=0)
     assert not [warning for warning in recwarn if "standardise" in str(warning.message)]
+    with pytest.warns(UserWarning, match=r"x: column 1 has mean -.*nice was standardised by other rows"):
+        model.fit(rows, epochs=1, verbose=0)
     model = tff.FlowModel(tff.nice(2, num_layers=1, hidden_units=(4,), context_size=1))
     model.compile(jit_compile=False)
     with pytest.warns(

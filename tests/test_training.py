@@ -88,6 +88,58 @@ def test_best_weights_are_restored_by_value(rows):
     assert -flow.log_prob(rows[400:]).numpy().mean() == pytest.approx(min(history), abs=1e-4)
 
 
+class Swap(tf.keras.callbacks.Callback):
+    """Validates other weights than those that are trained, as Keras' SwapEMAWeights does."""
+
+    def on_test_begin(self, logs=None):
+        self.own = self.model.get_weights()
+        self.model.set_weights([0.5 * weight for weight in self.own])
+
+    def on_test_end(self, logs=None):
+        self.model.set_weights(self.own)
+
+
+@pytest.mark.parametrize("name", mostly_slow(["nice", "maf"], 1))  # maf: with batch norm
+def test_the_weights_that_were_validated_are_kept(name, rows):
+    """And with them their statistics."""
+    flow = make_small(name, 2)
+    history = tff.fit(flow, rows[:400], validation_data=rows[400:], callbacks=[Swap()], **QUICK)
+    assert -flow.log_prob(rows[400:]).numpy().mean() == pytest.approx(
+        history.history["val_nll"][history.best_epoch], abs=1e-4
+    )
+
+
+@pytest.mark.slow
+def test_keras_own_backup_counts_epochs_on(rows, tmp_path):
+    class Stop(tf.keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def backup():
+        return tf.keras.callbacks.BackupAndRestore(str(tmp_path / "backup"))
+
+    options = QUICK | {"epochs": 5}
+    with pytest.raises(tff.TrainingInterrupted):
+        tff.fit(make_small("nice", 2), rows, callbacks=[backup(), Stop()], **options)
+    flow = make_small("nice", 2)
+    history = tff.fit(flow, rows, callbacks=[backup()], **options)
+    assert history.epoch == [2, 3, 4]
+    assert history.best_epoch in history.epoch
+
+
+@pytest.mark.slow
+def test_a_training_that_had_ended_by_keras_own_backup_keeps_its_weights(rows, tmp_path):
+    backup = tf.keras.callbacks.BackupAndRestore(str(tmp_path / "backup"), delete_checkpoint=False)
+    flows = [make_small("nice", 2), make_small("nice", 2)]
+    for flow in flows:
+        history = tff.fit(flow, rows, callbacks=[backup], **QUICK)
+    assert (history.epoch, history.best_epoch) == ([], 2)
+    nll = [-flow.log_prob(rows).numpy().mean() for flow in (*flows, make_small("nice", 2))]
+    assert nll[1] == pytest.approx(nll[0], abs=0.05)  # of the last epoch, and of the best
+    assert nll[2] > nll[1] + 1
+
+
 def test_stops_after_epochs_without_improvement(rows):
     optimizer = tf.keras.optimizers.SGD(0.0)
     with pytest.warns(UserWarning, match="no epoch had a lower validation NLL"):
@@ -401,6 +453,11 @@ def test_an_optimizer_of_another_model_is_refused_and_that_of_the_same_flow_goes
         ({"validation_data": tff.datasets.banana()}, "validation_data must be rows in memory"),
         ({"validation_data": np.zeros([5, 3])}, "validation_data has 3 columns"),
         ({"x": (row for row in np.zeros([5, 2]))}, "x is a generator; expected a table"),
+        (
+            {"optimizer": "adam", "learning_rate": 1e-3},
+            "learning_rate is for the Adam that optimizer stands in place of",
+        ),
+        ({"optimizer": "adam", "schedule": "cosine"}, "schedule is for the Adam that optimizer stands in place of"),
         ({"schedule": "linear"}, "schedule must be one of cosine, one_cycle, constant; got 'linear'"),
         ({"x": tf.data.Dataset.range(3).repeat()}, "steps_per_epoch is needed"),
         ({"x": tff.datasets.banana(), "context": np.zeros([5, 1])}, "rows in memory"),

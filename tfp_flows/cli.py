@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from tfp_flows.errors import DivergenceError, InputError, RoundingWarning, TrainingInterrupted
+from tfp_flows.signals import Terminated, ending_on_sigterm
 from tfp_flows.words import in_short, plural
 
 if TYPE_CHECKING:
@@ -78,11 +79,14 @@ def main() -> None:
     warnings.showwarning = _warn
     try:
         try:
-            app()
+            with ending_on_sigterm():
+                app()
         finally:
             sys.stdout.flush()
     except (InputError, DivergenceError) as error:
         _refuse(str(error), 2)
+    except Terminated as end:  # a training says more itself: `_ended_by_signals`
+        _refuse("stopped by SIGTERM; what was written is whole.", end.code)
     except BrokenPipeError:  # whoever read stdout has gone; there is nothing more to be said there
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
@@ -247,7 +251,10 @@ def train(
                 "resume must be the only option, as a run goes on as it was begun; --from repeats it with others."
             )
         with _ended_by_signals(resume):
-            run = Run.open(resume).resume(checkpoint_every=checkpoint_every)
+            stopped = Run.open(resume)
+            if stopped.is_finished:
+                status.print(f"the training of {resume} has ended: nothing is trained")
+            run = stopped.resume(checkpoint_every=checkpoint_every)
     else:
         known = Run.open(from_).settings if from_ else {}
         if flow is not None and flow != known.get("flow"):  # whose options are of another chain

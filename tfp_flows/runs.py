@@ -443,6 +443,7 @@ class _Source:
 
         if not flow.context_size:
             table = self.table(self._columns)
+            _say_order(table, flow.columns)
             return _Rows(datasets.matched(table, flow.columns, event_size=flow.event_size, drop_extra=drop_extra))
         if self._context_columns is None:
             table = self.table(None)
@@ -453,6 +454,7 @@ class _Source:
             rows = self.parted()
             x = datasets.Table(rows.x, rows.columns, self.name)
             context = datasets.Table(rows.context, rows.context_columns, self.name)
+            _say_order(x, flow.columns)
         return _Rows(
             datasets.matched(x, flow.columns, event_size=flow.event_size, drop_extra=True),
             datasets.matched(context, flow.context_columns, event_size=flow.context_size, drop_extra=True),
@@ -485,6 +487,15 @@ class _Source:
             return {"name": self.law.name, "options": self.law.config, "entropy": self.law.entropy}
         given = {"columns": self._columns, "context_columns": self._context_columns, "key": self._key}
         return {"name": self.name} | {name: value for name, value in given.items() if value is not None}
+
+
+def _say_order(table: "Table", columns: "tuple[str, ...] | None") -> None:
+    """Says which column of a file without names is taken for which of a flow's."""
+    from tfp_flows.datasets.refusals import some_of
+
+    if columns and not table.columns:
+        order = some_of([in_short(column) for column in columns], 5)
+        print(f"{table.name} has no names of columns: they are taken in the order {order}", file=sys.stderr)
 
 
 def _source_settings(

@@ -6,13 +6,17 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["StopNote", "ending_on_sigterm", "noting"]
+__all__ = ["StopNote", "Terminated", "ending_on_sigterm", "noting"]
 
 
 class StopNote:
     """Which signal has asked for the end; None as long as none has."""
 
     number: int | None = None
+
+
+class Terminated(SystemExit):
+    """SIGTERM, as an exception: the exit status is 143."""
 
 
 @contextlib.contextmanager
@@ -42,13 +46,13 @@ def noting(*numbers: int) -> Iterator[StopNote]:
 
 @contextlib.contextmanager
 def ending_on_sigterm() -> Iterator[None]:
-    """Within the block SIGTERM is the exception SystemExit(143), so that what must be cleaned up is.
+    """Within the block SIGTERM is the exception Terminated(143), so that what must be cleaned up is.
 
     A program that has a handler of its own keeps it.
     """
 
     def handle(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        raise Terminated(128 + number)
 
     with _handled([s for s in (signal.SIGTERM,) if signal.getsignal(s) == signal.SIG_DFL], handle):
         yield

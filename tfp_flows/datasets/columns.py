@@ -37,6 +37,7 @@ _REPEATED = 0.01  # of the rows that occur before
 _COINCIDING = 5.0  # times as many repeats as chance brings to independent columns: correlated ones have some more
 _ONE_BY_ONE = 4  # columns of one kind that have a sentence each
 _BYTE = 256  # evenly spaced values, each in five rows or more: 8-bit numbers, whatever their spread
+_SHARED = 0.5  # of the rows at most have a whole number of their own: such are counts, not readings of a fine scale
 _SAMPLE = 100_000  # rows that values and repeats are looked for in; of more, as many are drawn
 _WIDEST = 1_000  # columns; among more, dependencies are not looked for
 _COINCIDENCES = 8.0  # equal pairs that chance would bring: that there is none, it brings once in exp(8) = 3000 times
@@ -160,7 +161,8 @@ def _checked(
 def _refuse_fatal(found: list[Finding]) -> None:
     """Raise for the first error, and say how many more there are."""
     if found and found[0].fatal:
-        more = f", and {plural(len(found) - 1, 'more column')} that are no better." if len(found) > 1 else "."
+        others = len(found) - 1
+        more = f"; {plural(others, 'more column')} {'is' if others == 1 else 'are'} no better." if others else "."
         raise InputError(found[0].sentence.removesuffix(".") + more)
 
 
@@ -277,7 +279,8 @@ def _discrete(column: np.ndarray, distinct: np.ndarray, i: int, where: str, widt
     whole = bool((values == np.rint(values)).all())
     top = int(np.argmax(counts))
     is_byte = step and len(values) <= _BYTE and len(column) >= 5 * len(values)
-    if not is_byte:
+    is_count = whole and len(values) <= _SHARED * len(distinct if width > 1 else column)
+    if not is_byte and not is_count:
         least = 3 if whole else 5 if width > 1 else 10
         if counts[top] < max(least, _FREQUENT * len(column)):
             return None

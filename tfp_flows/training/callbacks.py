@@ -60,7 +60,8 @@ class BestWeights(Callback):
     Args:
       variables: all the variables of the flow, statistics included.
       start: their values from before the training, which are restored if no epoch was any good.
-      monitor: the log entry to minimise.
+      loss: the log entry to minimise: in a validation where there is one.
+      validates: whether there is.
       patience: epochs without improvement before training stops; None never stops.
 
     Attributes:
@@ -71,19 +72,24 @@ class BestWeights(Callback):
     """
 
     def __init__(
-        self, variables: list[tf.Variable], start: list[np.ndarray], monitor: str, patience: int | None
+        self, variables: list[tf.Variable], start: list[np.ndarray], loss: str, validates: bool, patience: int | None
     ) -> None:
         super().__init__()
-        self._variables, self._monitor = variables, monitor
+        self._variables, self._loss, self._monitor = variables, loss, f"val_{loss}" if validates else loss
         self._patience = math.inf if patience is None else patience
         self.best, self.best_epoch, self.values = math.inf, None, start
         self.last, self.ended = math.nan, False
+        self._validated: list[np.ndarray] | None = None
+
+    def on_test_end(self, logs: dict | None = None) -> None:
+        """Keeps the weights that were validated: other callbacks may swap them, as SwapEMAWeights does."""
+        self._validated = values_of(self._variables) if float(logs[self._loss]) < self.best else None
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Keeps the weights, or counts an epoch without improvement."""
+        """Makes them the best, or counts an epoch without improvement."""
         self.last = float(logs[self._monitor])
         if self.last < self.best:
-            self.set(self.last, epoch, values_of(self._variables))
+            self.set(self.last, epoch, self._validated or values_of(self._variables))
         elif epoch - (-1 if self.best_epoch is None else self.best_epoch) >= self._patience:
             self.ended = self.model.stop_training = True
 

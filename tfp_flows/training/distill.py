@@ -46,7 +46,7 @@ def distill(
     epochs: int = 50,
     batch_size: int = 500,
     steps_per_epoch: int = 100,
-    learning_rate: float = 5e-3,
+    learning_rate: float | None = None,
     schedule: str | None = None,
     clip_norm: float | None = 5.0,
     optimizer: Any = None,
@@ -82,7 +82,7 @@ def distill(
       epochs: rounds of `steps_per_epoch` batches.
       batch_size: samples of a step.
       steps_per_epoch: steps between two validations.
-      learning_rate: of Adam, at its highest.
+      learning_rate: of Adam, at its highest; by default 5e-3.
       schedule: of the rate: "cosine", from `learning_rate` to zero; "one_cycle", which first rises in a tenth of all
         steps, or 500; or "constant". None is "one_cycle" where networks see waves (`octaves=`), else "cosine".
       clip_norm: global norm that gradients are clipped to; None for no clipping.
@@ -130,7 +130,7 @@ def distill(
             f"{student.distribution.name}, are not."
         )
     check_sizes(batch_size=batch_size, steps_per_epoch=steps_per_epoch)
-    callbacks = check_options(
+    callbacks, rate = check_options(
         epochs=epochs,
         batch_size=batch_size,
         steps_per_epoch=steps_per_epoch,
@@ -153,7 +153,7 @@ def distill(
     steps, block = epochs * steps_per_epoch, steps_at_once(steps_per_epoch)
     model = _Distillation(student, teacher, batch_size)
     model.compile(
-        optimizer or adam(float(learning_rate), schedule or schedule_for(student), steps, clip_norm),
+        optimizer or adam(rate, schedule or schedule_for(student), steps, clip_norm),
         jit_compile=uses_xla(jit_compile, steps),
     )
     model.optimizer.build(model.trainable_variables)
@@ -188,7 +188,7 @@ def distill(
         patience=patience,
         callbacks=callbacks,
         verbose=verbose,
-        learning_rate=learning_rate,
+        learning_rate=rate,
         checkpoint=plan,
     )
     try:

@@ -23,7 +23,7 @@ from tfp_flows.training.model import FlowModel
 from tfp_flows.training.options import check_options
 from tfp_flows.training.rates import adam, schedule_for
 from tfp_flows.training.rows import Rows, Source, as_source, as_validation, batches_of, identity_of, steps_at_once
-from tfp_flows.training.standard import coarse_column, coarse_detail, far_column
+from tfp_flows.training.standard import coarse_column, coarse_detail, far_rows
 from tfp_flows.whole import with_noise
 from tfp_flows.words import plural
 
@@ -44,7 +44,7 @@ def fit(
     epochs: int = 100,
     batch_size: int | None = None,
     steps_per_epoch: int | None = None,
-    learning_rate: float = 5e-3,
+    learning_rate: float | None = None,
     schedule: str | None = None,
     clip_norm: float | None = 5.0,
     optimizer: Any = None,
@@ -79,7 +79,7 @@ def fit(
       batch_size: rows of a step; by default a twentieth of the rows, but at least 32 and at most 500.
       steps_per_epoch: steps of an epoch; by default one pass, less a few batches where that makes equal blocks of them,
         or 100 where batches are drawn afresh.
-      learning_rate: of Adam, at its highest.
+      learning_rate: of Adam, at its highest; by default 5e-3.
       schedule: of the rate: "cosine", from `learning_rate` to zero; "one_cycle", which first rises in a tenth of all
         steps, or 500; or "constant". None is "one_cycle" where networks see waves (`octaves=`), else "cosine".
       clip_norm: global norm that gradients are clipped to; None for no clipping.
@@ -124,7 +124,7 @@ def fit(
     """
     if not isinstance(flow, Flow):
         raise InputError(f"flow must be a tff.Flow; got {type(flow).__name__}.")
-    callbacks = check_options(
+    callbacks, rate = check_options(
         epochs=epochs,
         batch_size=batch_size,
         steps_per_epoch=steps_per_epoch,
@@ -165,7 +165,7 @@ def fit(
         halves = total_steps >= HALVES_STEPS
         ways = {"in_blocks": source.in_blocks > 0, "steps_in_xla": xla, "in_halves": halves, "has_noise": True}
         model = FlowModel(flow, entropy=floor, **ways)
-        optimizer = optimizer or adam(float(learning_rate), schedule or schedule_for(flow), total_steps, clip_norm)
+        optimizer = optimizer or adam(rate, schedule or schedule_for(flow), total_steps, clip_norm)
         model.compile(optimizer, jit_compile=False, steps_per_execution=at_once)
         model.optimizer.build(model.trainable_variables)  # here, as its slots must live where the variables do
     start = values_of(flow.variables)
@@ -194,7 +194,7 @@ def fit(
         patience=patience,
         callbacks=callbacks,
         verbose=verbose,
-        learning_rate=learning_rate,
+        learning_rate=rate,
         checkpoint=plan,
         blame=lambda: _rows_without_density(flow, source),
     )
@@ -296,20 +296,13 @@ def _warn_of_rounding(flow: Flow, source: Source) -> None:
 
 def _warn_of_statistics(flow: Flow, rows: Rows) -> None:
     """Warns where rows are far from mean zero and standard deviation one by the statistics that the flow has."""
-    tables = [("x", flow.standardized(rows.x), flow.columns, flow.circular)]
-    if flow.context_size:
-        context = flow.standardize_context.standardized(tf.constant(rows.context))
-        tables.append(("context", context, flow.context_columns, {}))
-    for name, table, columns, circular in tables:
-        if table is None:
-            continue
-        found = far_column(table.numpy(), columns, rows.weight, circular=circular)
-        if found:
-            warnings.warn(
-                f"{name}: {found} by the statistics of an earlier fit, where 0 and 1 are best: pass restandardize=True "
-                "to set them anew.",
-                stacklevel=4,
-            )
+    found = far_rows(flow, rows.x, rows.context, rows.weight)
+    if found:
+        warnings.warn(
+            f"{found} by the statistics of an earlier fit, where 0 and 1 are best: pass restandardize=True to set them "
+            "anew.",
+            stacklevel=4,
+        )
 
 
 def _check_strategy(flow: Flow, strategy: tf.distribute.Strategy | None) -> None:

@@ -42,23 +42,25 @@ def run(
     patience: int | None,
     callbacks: list,
     verbose: bool | int,
-    learning_rate: float,
+    learning_rate: float | None,
     checkpoint: CheckpointPlan | None,
     blame: Callable[[], str] = str,
 ) -> Any:
     """Keras' `History` of a compiled model with a `flow` and a `loss_name`, trained; its best weights are restored.
 
-    `steps` of an epoch and `at_once` of them in a call are in Keras' count; `batches(i)` are those from the i-th on,
+    `learning_rate` is Adam's, or None beside an optimizer of the user's own. `steps` of an epoch and `at_once` of them in a call are in Keras' count; `batches(i)` are those from the i-th on,
     and `inside` says whether i may lie within an epoch. `start` has the values of the flow's variables from before
     anything was touched. `blame()` says which rows have no finite loss. The weights that training starts from are
     kept too where it has a validation, and restored where no epoch is better.
     """
     flow, loss = model.flow, model.loss_name
-    best = BestWeights(flow.variables, start, loss if validation is None else f"val_{loss}", patience)
+    best = BestWeights(flow.variables, start, loss, validation is not None, patience)
     watch, history = StopWhenNotFinite(loss), tf.keras.callbacks.History()
     refresh = []
     if set_batch_norm and has_batch_norm(flow):
         refresh = [BatchNormStatistics(set_batch_norm, validation is not None)]
+    # callbacks of the user's may change the weights for a validation: then the statistics are those of these weights
+    first, last = ([], refresh) if validation is not None else (refresh, [])
     bars, culprits = [], ""
     try:
         with noting(signal.SIGINT, *([] if checkpoint is None else [signal.SIGTERM])) as note:
@@ -72,22 +74,24 @@ def run(
                     STATUS.print(_going_on(way))
                 bars.append(EpochLines(epochs, loss) if verbose == 2 else ProgressBar(epochs, loss, way.epoch))
             try:
-                for first, last, count in _stretches(way, epochs, steps):
+                for begin, end, count in _stretches(way, epochs, steps):
                     model.fit(
-                        batches(first * steps + steps - count),
-                        initial_epoch=first,
-                        epochs=last,
+                        batches(begin * steps + steps - count),
+                        initial_epoch=begin,
+                        epochs=end,
                         steps_per_epoch=count,
                         validation_data=validation,
-                        callbacks=[watch, *refresh, best, history, *bars, *callbacks, way],
+                        callbacks=[watch, *first, best, history, *bars, *callbacks, *last, way],
                         shuffle=False,
                         verbose=0,
                     )
                     if model.stop_training:
                         break
+                if not history.history and not way.ended:  # Keras' BackupAndRestore knows of a training that had ended
+                    best.set(best.last, epochs - 1, values_of(flow.variables))
                 if watch.epoch is None and best.best_epoch is None:
                     culprits = blame()
-                if watch.epoch is None and way.at_start is not None:
+                if watch.epoch is None and way.at_start is not None and history.history:
                     best.prefer(*way.at_start)
             except BaseException:
                 way.save()
@@ -132,8 +136,13 @@ def _stretches(way: Checkpoints, epochs: int, steps: int) -> list[tuple[int, int
 
 
 def _complete(history: Any, best: BestWeights) -> Any:
-    """Keras' History, which counts epochs anew with each `fit`, with all the epochs and the best one."""
-    history.epoch = list(range(max((len(column) for column in history.history.values()), default=0)))
+    """Keras' History, which counts epochs anew with each `fit`, with all the epochs and the best one.
+
+    They begin later than with the first where Keras' BackupAndRestore has gone on with a training.
+    """
+    count = max((len(column) for column in history.history.values()), default=0)
+    end = 1 + history.epoch[-1] if history.epoch else count
+    history.epoch = list(range(end - count, end))
     history.best_epoch = best.best_epoch
     return history
 
@@ -158,13 +167,14 @@ def _interruption(way: Checkpoints, best: BestWeights) -> str:
 
 
 def _check_finite(
-    watch: StopWhenNotFinite, best: BestWeights, history: Any, loss: str, learning_rate: float, culprits: str
+    watch: StopWhenNotFinite, best: BestWeights, history: Any, loss: str, learning_rate: float | None, culprits: str
 ) -> None:
     """Raises `DivergenceError` if training, or every one of its validations, was not finite."""
     if watch.epoch is not None:
+        lower = "lower learning rate" if learning_rate is None else f"learning_rate below {learning_rate:g}"
         raise DivergenceError(
             f"the loss was {watch.value} in epoch {watch.epoch + 1}: {_kept(best)}; "
-            f"a learning_rate below {learning_rate:g} or rows without outliers may work.",
+            f"a {lower} or rows without outliers may work.",
             history,
         )
     if best.best_epoch is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors import Coupling, Standardize
+from tfp_flows.bijectors import Coupling
 from tfp_flows.checks import check_number
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
@@ -16,7 +16,7 @@ from tfp_flows.training.batch_norm import check_whole_batches, has_batch_norm, w
 from tfp_flows.training.given import arrays_of, check_digits, named_in_order, parts_of
 from tfp_flows.training.layer import FlowLayer
 from tfp_flows.training.options import check_is_new
-from tfp_flows.training.standard import UNTOUCHED, far_column
+from tfp_flows.training.standard import far_rows
 from tfp_flows.words import in_short
 
 FEW_ROWS, MOST_ROWS = 16, 10_000  # whose mean and spread say something of the others; that are looked at
@@ -234,9 +234,8 @@ class FlowModel(TrainedFlow):
             check_digits(self.flow, table)
         elif validation_data is not None:
             validation_data = arrays_of(self.flow, validation_data)[0]
-        if not self._in_blocks:
-            self._warn_if_unstandardized(x, y)
-        if not self._has_noise:  # `tff.fit` sets the statistics itself
+        if not self._has_noise:  # `tff.fit` sets statistics itself
+            self._warn_of_far_rows(x, y)
             warn_of_batch_norm(self.flow)
         more = {} if validation_data is None else {"validation_data": validation_data}
         return super().fit(x, y, *args, sample_weight=sample_weight, **more, **options)
@@ -279,29 +278,17 @@ class FlowModel(TrainedFlow):
             raise InputError("export writes the tf_saved_model of flow.export: give it a folder and nothing else.")
         self.flow.export(filepath)
 
-    def _warn_if_unstandardized(self, x: Any, context: Any) -> None:
-        """Warns, once, of rows that are far from what an untouched `Standardize` lets through as it is."""
+    def _warn_of_far_rows(self, x: Any, context: Any) -> None:
+        """Warns, once, of rows that are far from where layers work, by the statistics that the flow has."""
         flow = self.flow
-        if self._has_warned or not flow.is_unstandardized:
-            return
-        x, context = _first_rows(x, context)
-        tables = []
-        if x is not None and any(isinstance(layer, Standardize) for layer in flow.layers):
-            z = flow.standardized(x)
-            tables += [] if z is None else [("x", z, flow.columns, flow.circular)]
-        if context is not None and flow.context_size:
-            tables.append(("context", context, flow.context_columns, {}))
-        for name, table, columns, circular in tables:
-            found = far_column(table, columns, times=UNTOUCHED, circular=circular)
-            if found:
-                self._has_warned = True
-                call = "flow.standardize(x, context=context)" if flow.context_size else "flow.standardize(x)"
-                warnings.warn(
-                    f"{name}: {found}, and {flow.name} was never standardised: call {call} before fit, which tff.fit "
-                    "does itself.",
-                    stacklevel=3,
-                )
-                return
+        found = None if self._has_warned else far_rows(flow, *_first_rows(x, context))
+        if found:
+            self._has_warned = True
+            call = "flow.standardize(x, context=context)" if flow.context_size else "flow.standardize(x)"
+            why, what = "was standardised by other rows", "to set that anew"
+            if flow.is_unstandardized:
+                why, what = "was never standardised", "before fit, which tff.fit does itself"
+            warnings.warn(f"{found}, and {flow.name} {why}: call {call} {what}.", stacklevel=3)
 
     def predict_step(self, data: Any) -> tf.Tensor:
         """Log-probabilities of a batch."""

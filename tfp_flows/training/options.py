@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfp_flows.checks import check_choice, check_flags, check_positive, check_training, given
 from tfp_flows.errors import InputError
-from tfp_flows.training.rates import SCHEDULES
+from tfp_flows.training.rates import RATE, SCHEDULES
 
 __all__ = ["check_is_new", "check_options"]
 
@@ -18,7 +18,7 @@ def check_options(
     epochs: int,
     batch_size: int | None,
     steps_per_epoch: int | None,
-    learning_rate: float,
+    learning_rate: float | None,
     schedule: str | None,
     clip_norm: float | None,
     optimizer: Any,
@@ -29,8 +29,11 @@ def check_options(
     seed: int,
     checkpoint: str | os.PathLike | None,
     checkpoint_every: float,
-) -> list[Any]:
-    """The callbacks, in a list; `InputError` for an option of a type or size that cannot work."""
+) -> tuple[list[Any], float | None]:
+    """The callbacks, in a list, and Adam's highest rate, None beside an optimizer of the user's own.
+
+    `InputError` for an option of a type or size that cannot work.
+    """
     if isinstance(learning_rate, tf.keras.optimizers.schedules.LearningRateSchedule):
         raise InputError(
             f"learning_rate must be a number above 0; got a {type(learning_rate).__name__}: pass it in an optimizer, "
@@ -40,7 +43,7 @@ def check_options(
         epochs=epochs,
         batch_size=batch_size,
         steps_per_epoch=steps_per_epoch,
-        learning_rate=learning_rate,
+        learning_rate=RATE if learning_rate is None else learning_rate,
         patience=patience,
         verbose=verbose,
         seed=seed,
@@ -55,7 +58,18 @@ def check_options(
     callbacks = _as_list(callbacks)
     if optimizer is None and schedule != "constant":
         _check_rate_is_free(callbacks)
-    return callbacks
+    return callbacks, _rate(learning_rate, schedule, optimizer)
+
+
+def _rate(learning_rate: float | None, schedule: str | None, optimizer: Any) -> float | None:
+    if optimizer is None:
+        return RATE if learning_rate is None else float(learning_rate)
+    for name, value in given(learning_rate=learning_rate, schedule=schedule).items():
+        raise InputError(
+            f"{name} is for the Adam that optimizer stands in place of; got {value!r}: give it to the optimizer, as in "
+            "optimizer=tf.keras.optimizers.Adam(1e-3)."
+        )
+    return None
 
 
 def _check_rate_is_free(callbacks: list[Any]) -> None:

@@ -7,8 +7,9 @@ import tensorflow as tf
 from tfp_flows.flow import Flow
 from tfp_flows.networks import MADE, MLP
 
-__all__ = ["SCHEDULES", "adam", "schedule_for"]
+__all__ = ["RATE", "SCHEDULES", "adam", "schedule_for"]
 
+RATE = 5e-3  # of Adam, at its highest, where none is asked for
 SCHEDULES = ("cosine", "one_cycle", "constant")
 MOST_RISING = 500  # steps in which the rate of a cycle rises, or a tenth of all: benchmarks/flows_and_data.py
 

@@ -3,10 +3,12 @@
 from collections.abc import Collection, Sequence
 
 import numpy as np
+import tensorflow as tf
 
+from tfp_flows.bijectors import Standardize
 from tfp_flows.flow import Flow
 
-__all__ = ["UNTOUCHED", "coarse_column", "coarse_detail", "far_column"]
+__all__ = ["coarse_column", "coarse_detail", "far_column", "far_rows"]
 
 FAR_MEAN, FAR_SPREAD = 1.0, 2.0  # of rows that were standardised: farther, the statistics are of other rows
 # Steps between float32 numbers, in standard deviations of a column. A law whose narrowest feature has the width w loses
@@ -39,6 +41,27 @@ def far_column(
     i = off[0]
     name = repr(columns[i]) if columns else i + 1
     return f"column {name} has mean {mean[i]:.3g} and standard deviation {spread[i]:.3g}"
+
+
+def far_rows(
+    flow: Flow, x: np.ndarray | None, context: np.ndarray | None, weights: np.ndarray | None = None
+) -> str | None:
+    """What is to be said of rows, or of their context, that the statistics of a flow leave far off; None if nothing.
+
+    Rows that nobody standardised may be farther: they may be of a size that layers work at.
+    """
+    tables = []
+    if x is not None and any(isinstance(layer, Standardize) for layer in flow.layers):
+        tables.append(("x", flow.standardized(x), flow.columns, flow.circular))
+    if context is not None and flow.context_size:
+        standardized = flow.standardize_context.standardized(tf.constant(context))
+        tables.append(("context", standardized, flow.context_columns, {}))
+    times = UNTOUCHED if flow.is_unstandardized else 1.0
+    for name, table, columns, circular in tables:
+        found = None if table is None else far_column(table.numpy(), columns, weights, times, circular)
+        if found:
+            return f"{name}: {found}"
+    return None
 
 
 def coarse_column(
