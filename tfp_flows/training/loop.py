@@ -48,10 +48,11 @@ def run(
 ) -> Any:
     """Keras' `History` of a compiled model with a `flow` and a `loss_name`, trained; its best weights are restored.
 
-    `learning_rate` is Adam's, or None beside an optimizer of the user's own. `steps` of an epoch and `at_once` of them in a call are in Keras' count; `batches(i)` are those from the i-th on,
-    and `inside` says whether i may lie within an epoch. `start` has the values of the flow's variables from before
-    anything was touched. `blame()` says which rows have no finite loss. The weights that training starts from are
-    kept too where it has a validation, and restored where no epoch is better.
+    `learning_rate` is Adam's, or None beside an optimizer of the user's own. `steps` of an epoch and `at_once` of
+    them in a call are in Keras' count; `batches(i)` are those from the i-th on, and `inside` says whether i may lie
+    within an epoch. `start` has the values of the flow's variables from before anything was touched. `blame()` says
+    which rows have no finite loss. The weights that training starts from are kept too where it has a validation,
+    and restored where no epoch is better.
     """
     flow, loss = model.flow, model.loss_name
     best = BestWeights(flow.variables, start, loss, validation is not None, patience)
