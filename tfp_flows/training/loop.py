@@ -142,7 +142,8 @@ def _complete(history: Any, best: BestWeights) -> Any:
     They begin later than with the first where Keras' BackupAndRestore has gone on with a training.
     """
     count = max((len(column) for column in history.history.values()), default=0)
-    end = 1 + history.epoch[-1] if history.epoch else count
+    epochs = getattr(history, "epoch", ())  # Keras makes it when a training begins
+    end = 1 + epochs[-1] if epochs else count
     history.epoch = list(range(end - count, end))
     history.best_epoch = best.best_epoch
     return history
