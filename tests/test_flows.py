@@ -172,7 +172,7 @@ def any_rows(data, name):
     return scrambled(name, d), data.draw(hnp.arrays(np.float64, (*batch, d), elements=st.floats(-most, most)))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(data=st.data())
 @planes
 def test_round_trip_for_any_shape_and_value(name, data):
@@ -183,7 +183,7 @@ def test_round_trip_for_any_shape_and_value(name, data):
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(data=st.data())
 @planes
 def test_log_dets_of_the_two_directions_cancel_for_any_shape_and_value(name, data):
@@ -195,7 +195,7 @@ def test_log_dets_of_the_two_directions_cancel_for_any_shape_and_value(name, dat
 
 
 @pytest.mark.slow
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(data=st.data())
 @planes
 def test_log_prob_is_that_of_each_row_for_any_shape_and_value(name, data):

@@ -31,7 +31,9 @@ def test_training_under_tf_keras():
             "-k",
             "not refused and not bad_input and not option and not anywhere and not weights_count and not names_its"
             " and not another and not rows_do_not and not rows_may and not blocks and not far_down and not doubles"
-            " and not gaussian and not sequential and not a_pass and not ignores",
+            " and not gaussian and not sequential and not a_pass and not ignores and not helps_nothing and not written"
+            " and not learnt and not second_fit and not two_layers and not no_word and not nobody and not handlers"
+            " and not main_thread and not is_warned and not batch_of_weight",
         ),
         TF_USE_LEGACY_KERAS="1",
     )

@@ -31,7 +31,7 @@ def export_flow(flow: Any, folder: str | os.PathLike) -> None:
     there = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
     if folder.is_file() or (GRAPH not in there and not there <= OURS):
         raise InputError(f"{folder} is in use, and not by a SavedModel: choose another folder.")
-    functions = exported_functions(flow)
+    functions = flow.exported
     module = tf.Module()
     module.flow = flow  # SavedModel wants to know whose variables the functions read
     for name, function in functions.items():
@@ -89,7 +89,7 @@ def exported_functions(flow: Any) -> dict[str, Any]:
     functions = {"log_prob": log_prob, "sample": _sampling(flow, flow.sample), "encode": encode, "decode": decode}
     if flow.takes_float64 and flow.dtype != tf.float64:
         functions["sample_in_float64"] = _sampling(flow, flow.sample_in_float64)
-    functions = {name: tf.function(function) for name, function in functions.items()}
+    functions = {name: tf.function(function, autograph=False) for name, function in functions.items()}
     for name, function in functions.items():
         for dtype in {flow.dtype, tf.float64}:  # float64 keeps all digits of x
             function.get_concrete_function(*_specs(flow, name, dtype))

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.as_written import as_written
 from tfp_flows.bases import Gaussian, as_base
 from tfp_flows.bijectors import ActNorm, BatchNorm, Circle, Standardize, Support
 from tfp_flows.bijectors.rows import MOST, as_rows, check_batches
@@ -179,6 +180,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
         """The layers, and those of a flow that is the base."""
         return [*self.layers, *(self._base_flow.every_layer if self._base_flow else [])]
 
+    @as_written
     def log_prob(
         self, value: Any, name: str = "log_prob", *, batch_size: int | None = None, **kwargs: Any
     ) -> tf.Tensor:
@@ -223,6 +225,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
         """Density of the rows `value [..., D]` -> `[...]`; `log_prob` is the safer one, with the same arguments."""
         return tf.exp(self.log_prob(value, name=name, batch_size=batch_size, **kwargs))
 
+    @as_written
     def sample(
         self,
         sample_shape: Any = (),
@@ -241,6 +244,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
         draw = functools.partial(super().sample, name=name)
         return self._draw(draw, sample_shape, seed, batch_size, kwargs, self.dtype)
 
+    @as_written
     def sample_in_float64(
         self, sample_shape: Any = (), seed: Any = None, *, batch_size: int | None = None, **kwargs: Any
     ) -> tf.Tensor:
@@ -251,6 +255,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
         """
         return self._draw(self._drawn_in_float64, sample_shape, seed, batch_size, kwargs, tf.float64)
 
+    @as_written
     def sample_and_log_prob(
         self, sample_shape: Any = (), seed: Any = None, *, batch_size: int | None = None, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -264,6 +269,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
         """`sample_and_log_prob`, by the name that TFP has for it."""
         return self.sample_and_log_prob(sample_shape, seed, **kwargs)
 
+    @as_written
     def encode(self, x: Any, *, context: Any = None, training: bool = False) -> tf.Tensor:
         """The latents `u = f^-1(x)` of rows `x [..., D]`, which have the base's law where the flow fits the rows'.
 
@@ -280,6 +286,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
         z, _ = self._through_first(x)
         return whole(self._after_first.inverse(z, **self._split_kwargs(kwargs)[1]))
 
+    @as_written
     def decode(self, u: Any, *, context: Any = None) -> tf.Tensor:
         """The rows `x = f(u)` of latents `u [..., D]`."""
         kwargs = self._check_kwargs({"context": context})
@@ -445,10 +452,11 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
         children = super()._trackable_children(save_type, **kwargs)
-        return children if save_type == "checkpoint" else children | self._exported
+        return children if save_type == "checkpoint" else children | self.exported
 
     @functools.cached_property
-    def _exported(self) -> dict[str, Any]:
+    def exported(self) -> dict[str, Any]:
+        """The functions of a SavedModel, by name; traced once, which takes seconds."""
         return exported_functions(self)
 
     @classmethod

@@ -122,4 +122,4 @@ def _root(parts: list[tf.Tensor], u: tf.Tensor) -> tf.Tensor:
     return tf.while_loop(any_is_open, narrow, start, maximum_iterations=MOST_STEPS)[0]
 
 
-_root_of_eager = tf.function(_root, reduce_retracing=True)  # an eager loop takes ten times as long
+_root_of_eager = tf.function(_root, reduce_retracing=True, autograph=False)  # an eager loop takes ten times as long

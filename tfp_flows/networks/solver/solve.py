@@ -96,7 +96,8 @@ def _marks(features: Fourier, u: tf.Tensor) -> tf.Tensor | None:
 @functools.lru_cache(maxsize=32)
 def _function(plan: Plan, activation: Callable, features: Fourier, elementwise: Elementwise) -> Callable:
     """`_run` as a `tf.function`, which equal layers share: traced once; an eager loop takes up to 20 times as long."""
-    return tf.function(functools.partial(_run, plan, activation, features, elementwise), reduce_retracing=True)
+    run = functools.partial(_run, plan, activation, features, elementwise)
+    return tf.function(run, reduce_retracing=True, autograph=False)
 
 
 def _gradient(
