@@ -119,7 +119,7 @@ def test_a_mixture_of_logistics_finds_its_root_to_the_last_digits(size, rng):
     """Of narrow modes far apart too, between which the cdf is flat: Newton's steps alone went round in circles."""
     mixture = MixtureOfLogistics(8)
     raw = tf.constant(rng.normal(0.0, size, (4000, mixture.params)))
-    u, log_slope = mixture.inverse(raw, tf.constant(rng.normal(0.0, 3.0 * size, 4000)))
+    u, _ = mixture.inverse(raw, tf.constant(rng.normal(0.0, 3.0 * size, 4000)))
     x, _ = mixture.forward(raw, u)
     off = (mixture.inverse(raw, x)[0] - u) * tf.exp(-mixture.inverse(raw, x)[1])
     assert np.max(np.abs(off) / (1 + np.abs(x))) < 1e-11

@@ -285,6 +285,18 @@ def test_an_outer_module_finds_the_variables_and_checkpoints_them(tmp_path, rng)
     np.testing.assert_array_equal(model.flows[0].log_prob(x), expected)
 
 
+@pytest.mark.parametrize("method", ["log_prob", "encode", "decode"])
+def test_autograph_rewrites_nothing(method, monkeypatch):
+    flow, seen = make_small("nice", 2), []
+    status = tf.__internal__.autograph.control_status_ctx
+    split = type(flow)._split_kwargs
+    monkeypatch.setattr(
+        type(flow), "_split_kwargs", lambda self, kwargs: seen.append(status().status.name) or split(self, kwargs)
+    )
+    tf.function(lambda x: getattr(flow, method)(x))(tf.zeros([3, 2]))
+    assert set(seen) == {"DISABLED"}
+
+
 def test_a_flow_can_be_an_argument_of_a_tf_function(rng):
     flow, x = scrambled("maf", 2), rng.normal(size=(3, 2))
     log_prob = tf.function(lambda f, x: f.log_prob(x))

@@ -14,6 +14,6 @@ def as_written(function: F) -> F:
     """The same function, which AutoGraph leaves alone in a `tf.function`, and all that it calls.
 
     AutoGraph would rewrite each of them into one that asks at every branch whether it depends on a tensor; none of the
-    package's does. That took a third to a half of the time of tracing, and made errors many lines long.
+    package's does. It takes seconds of the first traces of a process.
     """
     return tf.autograph.experimental.do_not_convert(function)
