@@ -2,9 +2,10 @@
 
     python benchmarks/kills.py --number 100 --jobs 2
 
-Each case is SIGKILL, SIGTERM or SIGINT at a moment that is uniform over the whole command, from the start of Python to
-the last figure; every third is killed once more while it is resumed. Half of the cases train over a finished run with
-`--force`. Counted are
+Each case is SIGKILL, SIGTERM or SIGINT at a moment that is uniform over the whole command, from its first line to the
+last figure; every third is killed once more while it is resumed. Half of the cases train over a finished run with
+`--force`. Each command is a process of its own, forked from one that has imported TensorFlow and done nothing else:
+importing takes longer than most trainings here, and writes nothing. Counted are
 
 - lost: no checkpoint, or one older than the interval between two and five seconds, while training was under way;
   or, with `--force`, the old run gone with nothing in its place;
@@ -15,11 +16,11 @@ the last figure; every third is killed once more while it is resumed. Half of th
 import argparse
 import concurrent.futures
 import json
+import multiprocessing
 import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,10 +31,11 @@ from typing import NamedTuple
 import numpy as np
 
 import tfp_flows as tff
+import tfp_flows.cli
 
 ROOT = Path(__file__).parents[1]
 EVERY = 0.5
-COMMAND = [sys.executable, "-c", "from tfp_flows.cli import main; main()", "train", "--checkpoint-every", str(EVERY)]
+SERVER = multiprocessing.get_context("forkserver")
 TRAINING = ["--flow", "real_nvp", "--batch-norm", "--data", "two_moons", "--num-layers", "2", "--hidden-units", "16,16"]
 TRAINING += ["--steps-per-epoch", "200", "--batch-size", "100"]
 STATUSES = {signal.SIGKILL: {-9}, signal.SIGTERM: {143, -15}, signal.SIGINT: {130, -2, 1}}
@@ -48,6 +50,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=40, help="of each training")
     given = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what runs in the background ignore it
+    SERVER.set_forkserver_preload(["__main__"])
     with tempfile.TemporaryDirectory() as scratch:
         counts = campaign(Path(scratch), given.number, given.jobs, given.seed, given.epochs)
     print(json.dumps(counts, indent=2))
@@ -125,22 +128,39 @@ def is_late(checkpoint: Path, killed: Killed) -> bool:
 def kill(words: list, number: signal.Signals, delay: float) -> Killed | None:
     """Runs the command for so many seconds, and kills it; None if it had ended before."""
     began = time.time()
-    process = subprocess.Popen([*COMMAND, *map(str, words)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    try:
-        process.communicate(timeout=delay)
+    process = begin(words, os.devnull)
+    process.join(delay)
+    if not process.is_alive():
         return None
-    except subprocess.TimeoutExpired:
-        died = time.time()
-        process.send_signal(number)
-        process.communicate(timeout=120)
-        return Killed(process.returncode, began, died)
+    died = time.time()
+    os.kill(process.pid, number)
+    process.join(120)
+    return Killed(process.exitcode, began, died)
 
 
 def run(out: Path, words: list) -> None:
     """Runs the command to its end."""
-    done = subprocess.run([*COMMAND, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{out}: exit status {done.returncode}: {done.stderr[-2000:]}")
+    said = out.with_suffix(".said")
+    process = begin(words, said)
+    process.join()
+    if process.exitcode:
+        raise SystemExit(f"{out}: exit status {process.exitcode}: {said.read_text()[-2000:]}")
+
+
+def begin(words: list, said: str | Path) -> multiprocessing.process.BaseProcess:
+    """A process that runs the command, what it says in a file."""
+    process = SERVER.Process(target=train, args=([str(word) for word in words], said))
+    process.start()
+    return process
+
+
+def train(words: list[str], said: str | Path) -> None:
+    """The command, in a process of its own."""
+    with open(said, "w") as file:
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(file.fileno(), stream.fileno())
+    sys.argv = ["tfp-flows", "train", "--checkpoint-every", str(EVERY), *words]
+    tfp_flows.cli.main()
 
 
 def look(scratch: Path, out: Path, has_old: bool) -> Counter:

@@ -65,7 +65,7 @@ def test_no_pass_is_sequential(monkeypatch):
     monkeypatch.setattr(tf, "while_loop", no_loop)
     from tfp_flows.training.distill import _Distillation
 
-    model = _Distillation(student, teacher, 16)
+    model = _Distillation(student, teacher)
     model.losses_of((tf.constant([0, 1]), tf.zeros([16, 0]), 1.0), training=True)
     assert len(calls) == len({id(network) for network in calls}) == 4
 

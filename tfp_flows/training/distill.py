@@ -31,7 +31,7 @@ from tfp_flows.words import plural
 __all__ = ["distill"]
 
 STATISTICS_ROWS = 10_000  # teacher's samples that the student is standardised by
-VALIDATION_ROWS = 10_000
+VALIDATION_BATCHES, VALIDATION_BATCH = 5, 2_000  # small batches, as a training may have, would take their time
 ROUNDING_ROWS = 1_000  # student's samples that must not be lost in rounding
 FIRST_POWER = 0.02  # of the teacher's density, when the warm-up begins
 OUTLIER = 30.0  # nats
@@ -151,7 +151,7 @@ def distill(
     named, before = student, (student.columns, student.context_columns)
     teacher, student = getattr(teacher, "continuous", teacher), student.continuous  # whole numbers have no gradient
     steps, block = epochs * steps_per_epoch, steps_at_once(steps_per_epoch)
-    model = _Distillation(student, teacher, batch_size)
+    model = _Distillation(student, teacher)
     model.compile(
         optimizer or adam(rate, schedule or schedule_for(student), steps, clip_norm),
         jit_compile=uses_xla(jit_compile, steps),
@@ -181,7 +181,7 @@ def distill(
         at_once=1,
         inside=True,
         validation=untuned(
-            _noise(seed + 1, contexts, batch_size, student.dtype.name).take(-(-VALIDATION_ROWS // batch_size)).cache()
+            _noise(seed + 1, contexts, VALIDATION_BATCH, student.dtype.name).take(VALIDATION_BATCHES).cache()
         ),
         set_batch_norm=None,
         start=start,
@@ -221,11 +221,10 @@ def _settings_of(teacher: tfp.distributions.Distribution) -> dict[str, Any]:
 
 
 class _Distillation(TrainedFlow):
-    """The student as a Keras model whose batches are seeds of noise `[2]` and contexts `[B, C]`."""
+    """The student as a Keras model whose batches are seeds of noise `[2]` and contexts `[B, C]`, whose C may be 0."""
 
-    def __init__(self, student: Flow, teacher: tfp.distributions.Distribution, batch_size: int) -> None:
+    def __init__(self, student: Flow, teacher: tfp.distributions.Distribution) -> None:
         super().__init__(student, "kl", name="distillation", in_blocks=True)
-        self._batch_size = batch_size
         # Not the teacher itself: tf_keras would find its variables, and train them too.
         self._log_prob_of_teacher = lambda x, **kwargs: teacher.log_prob(x, **kwargs)
 
@@ -236,7 +235,7 @@ class _Distillation(TrainedFlow):
             x, log_prob = self.flow.sample_and_log_prob((), seed=seed, context=context)
             kl = log_prob - power * self._log_prob_of_teacher(x, context=context)
         else:
-            x, log_prob = self.flow.sample_and_log_prob(self._batch_size, seed=seed)
+            x, log_prob = self.flow.sample_and_log_prob(context.shape[0], seed=seed)
             kl = log_prob - power * self._log_prob_of_teacher(x)
         return _without_outliers(kl) if training else kl, tf.ones_like(kl)
 
