@@ -39,20 +39,29 @@ SIZES = {"naf": (1, 3), "nice": (2, 3)} | dict.fromkeys(
     ("maf", "nsf", "nsf_coupling"), (1, 2, 8)
 )  # 8: more than a block
 CASES = [(name, d) for name in SMALL for d in SIZES.get(name, (1, 2))]
-# Every law runs for every case; of chains that are much alike, and of sizes, most are left to the full run.
-QUICK = [("maf", 2), ("planar", 2), ("nsf", 2), ("nsf_coupling", 2), ("maf", 8)]
 CASES += [(name, 3) for name in VARIANTS]
-TABLE = [pytest.param(name, d, marks=[] if (name, d) in QUICK else [pytest.mark.slow]) for name, d in CASES]
+# Every law runs for every case; of chains that are much alike, and of sizes, most are left to longer runs.
+QUICK = [("maf", 2), ("planar", 2), ("nsf", 2), ("nsf_coupling", 2), ("maf", 8)]
+SLOW = [("iaf", 2), ("real_nvp", 2), ("nice", 3), ("mlp", 2), ("naf", 3), ("nsf", 8), ("maf varied", 3)]
+SLOW += [("nsf circular", 3), ("maf", 1)]
+EXHAUSTIVE = (pytest.mark.slow, pytest.mark.exhaustive)
 
 
-def mostly_slow(cases: list, fast: int = 2, *, several: bool = False) -> list:
-    """The first few cases for every run, the rest for the full one; of one argument each, or of several."""
-    cases = list(cases)
-    rest = [pytest.param(*(case if several else [case]), marks=pytest.mark.slow) for case in cases[fast:]]
-    return [*cases[:fast], *rest]
+def mostly_slow(cases: list, fast: int = 2, slow: int = 2, *, several: bool = False) -> list:
+    """The first few cases for every run, some for the full one, the rest for the exhaustive one.
+
+    They are of one argument each, or of several.
+    """
+    marks = [(), pytest.mark.slow, EXHAUSTIVE]
+    return [
+        pytest.param(*(case if several else [case]), marks=marks[(i >= fast) + (i >= fast + slow)])
+        for i, case in enumerate(cases)
+    ]
 
 
-CHAINS = mostly_slow(["maf", "nsf_coupling", "planar", *sorted({*SMALL} - {"maf", "nsf_coupling", "planar"})], 3)
+TABLE = mostly_slow([*QUICK, *SLOW, *(c for c in CASES if c not in QUICK + SLOW)], len(QUICK), len(SLOW), several=True)
+CHAINS = ["maf", "nsf_coupling", "planar", *sorted({*SMALL} - {"maf", "nsf_coupling", "planar"})]
+PLANES = mostly_slow(CHAINS, 3)
 
 
 def make_small(name: str, event_size: int, **options) -> "tff.Flow":

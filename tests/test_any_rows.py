@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import CHAINS, SMALL, make_small, mostly_slow, scramble, scrambled
+from conftest import PLANES, SMALL, make_small, mostly_slow, scramble, scrambled
 from layers import CASES, CONTEXT, SIZE, keywords, layer
 
 import tfp_flows as tff
@@ -32,7 +32,7 @@ def all_of(bijector, event_ndims=1, **kwargs):
     return function
 
 
-@pytest.mark.parametrize("case", mostly_slow(CASES, len(CASES) // 4))
+@pytest.mark.parametrize("case", mostly_slow(CASES, len(CASES) // 4, len(CASES) // 4))
 def test_layers_take_ten_dimensions(case, rng):
     four = rng.normal(size=(2, 3, 4, SIZE))
     given = keywords(case, tf.constant(rng.normal(size=(4, CONTEXT))))
@@ -91,6 +91,7 @@ OPTIONS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", mostly_slow(list(OPTIONS.values())))
 @pytest.mark.parametrize("event_size", [1, 2])
 def test_columns_and_bases_take_ten_dimensions(event_size, options):
@@ -108,7 +109,7 @@ def test_columns_and_bases_take_ten_dimensions(event_size, options):
         np.testing.assert_allclose(flow.quantile(p - 1e-6), drawn, rtol=1e-3)
 
 
-@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize("name", PLANES)
 def test_far_rows_have_no_density_and_spoil_no_gradient(name, rng):
     flow = scramble(make_small(name, 2))
     good = rng.normal(size=(5, 2)).astype("float32")
@@ -157,6 +158,7 @@ def test_a_spline_flow_has_no_nan_whatever_its_weights_are(scale, rng):
     assert not np.isnan(flow.log_prob(x)).any()
 
 
+@pytest.mark.slow
 def test_log_densities_of_samples_are_those_of_the_same_rows_in_float32(rng):
     """Matrices and affine maps of such weights make log p so steep that a row's last bit counts: it may be a few."""
     for mixing in ("reverse", "linear"):

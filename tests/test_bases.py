@@ -73,6 +73,7 @@ def test_quantiles_reach_far_into_both_tails(kind, dtype):
     assert np.isnan(base.quantile([1.5])).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [StudentT, Mixture])
 def test_quantiles_are_differentiable(kind):
     base, step = learnt(kind, 1), 1e-5
@@ -87,6 +88,7 @@ def test_quantiles_are_differentiable(kind):
         assert float(slope) == pytest.approx((sums[0] - sums[1]) / (2 * step), abs=1e-6), variable.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [StudentT, Mixture])
 def test_gradients_through_draws_are_those_of_their_expectation(kind):
     base, grid = learnt(kind, 1), np.linspace(-40.0, 40.0, 20_001)[:, None]
@@ -159,6 +161,7 @@ def test_samples_with_a_context(name, base):
         assert u.shape == (4, 3, 2)
 
 
+@pytest.mark.slow
 @chains
 def test_whatever_copies_or_saves_it_gives_it_back_to_the_last_bit(name, base, tmp_path, rng):
     flow = build(name, base, "float32")
@@ -188,6 +191,7 @@ def test_derivatives(name, base, rng):
     assert_derivatives(lambda x, c: tf.reduce_sum(flow.log_prob(x, context=c)), x, c, flow.trainable_variables)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", mostly_slow(list(BASES), 1))
 def test_every_variable_of_the_base_gets_a_gradient(base, rng):
     flow = build("maf", base, "float32")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import make_small, mostly_slow, scramble
+from conftest import EXHAUSTIVE, make_small, mostly_slow, scramble
 
 import tfp_flows as tff
 from tfp_flows.training.checkpoint import FILE
@@ -106,18 +106,18 @@ def assert_same_end(flow, history, train):
 @pytest.mark.parametrize(
     ("train", "event", "action"),
     [
-        (rows_in_memory, "execution", by_signal(signal.SIGTERM)),
+        pytest.param(rows_in_memory, "execution", by_signal(signal.SIGTERM), marks=pytest.mark.kerases),
         pytest.param(rows_in_memory, "epoch", by_signal(signal.SIGINT), marks=pytest.mark.slow),
-        (rows_in_memory, "validation", by_error),
-        pytest.param(rows_in_memory, "validation", by_signal(signal.SIGINT), marks=pytest.mark.slow),
+        pytest.param(rows_in_memory, "validation", by_error, marks=[pytest.mark.slow, pytest.mark.kerases]),
+        pytest.param(rows_in_memory, "validation", by_signal(signal.SIGINT), marks=EXHAUSTIVE),
         pytest.param(fresh_draws, "execution", by_error, marks=pytest.mark.slow),
-        pytest.param(fresh_draws, "epoch", by_signal(signal.SIGTERM), marks=pytest.mark.slow),
-        pytest.param(stream, "execution", by_signal(signal.SIGINT), marks=pytest.mark.slow),
+        pytest.param(fresh_draws, "epoch", by_signal(signal.SIGTERM), marks=EXHAUSTIVE),
+        pytest.param(stream, "execution", by_signal(signal.SIGINT), marks=EXHAUSTIVE),
         pytest.param(stream, "epoch", by_error, marks=pytest.mark.slow),
         pytest.param(own_optimizer, "execution", by_signal(signal.SIGTERM), marks=pytest.mark.slow),
-        pytest.param(own_optimizer, "epoch", by_error, marks=pytest.mark.slow),
+        pytest.param(own_optimizer, "epoch", by_error, marks=EXHAUSTIVE),
         pytest.param(student, "execution", by_signal(signal.SIGTERM), marks=pytest.mark.slow),
-        pytest.param(student, "validation", by_error, marks=pytest.mark.slow),
+        pytest.param(student, "validation", by_error, marks=EXHAUSTIVE),
     ],
 )
 def test_a_stopped_training_ends_as_if_it_never_was(train, event, action, tmp_path):
@@ -131,7 +131,7 @@ def test_a_stopped_training_ends_as_if_it_never_was(train, event, action, tmp_pa
     assert_same_end(flow, train(flow, checkpoint=tmp_path), train)
 
 
-@pytest.mark.parametrize("train", [pytest.param(t, marks=pytest.mark.slow, id=t.__name__) for t in TRAININGS])
+@pytest.mark.parametrize("train", mostly_slow([rows_in_memory, own_optimizer, stream, fresh_draws, student], 0, 3))
 def test_every_checkpoint_leads_to_the_same_end(train, tmp_path, monkeypatch):
     """What SIGKILL leaves is one of the files that were written."""
     replace, kept = os.replace, []
@@ -151,6 +151,8 @@ def test_every_checkpoint_leads_to_the_same_end(train, tmp_path, monkeypatch):
         assert_same_end(flow, train(flow, checkpoint=tmp_path), train)
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 def test_a_training_that_has_ended_is_restored_and_says_so(tmp_path, capsys):
     rows_in_memory(make_small("real_nvp", 2, num_layers=2), checkpoint=tmp_path)
     flow = make_small("real_nvp", 2, num_layers=2)
@@ -160,6 +162,8 @@ def test_a_training_that_has_ended_is_restored_and_says_so(tmp_path, capsys):
     assert "has ended: its weights are restored" in capsys.readouterr().err
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 def test_early_stopping_is_announced_with_its_epoch_and_remembered(tmp_path, capsys):
     optimizer = tf.keras.optimizers.SGD(0.0)
     options = {"optimizer": optimizer, "patience": 2, "epochs": 20, "jit_compile": False}
@@ -225,6 +229,7 @@ class Moved(Unwritten):
 Moved.__name__ = "Unwritten"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("teacher", "other"),
     mostly_slow(
@@ -234,6 +239,7 @@ Moved.__name__ = "Unwritten"
             (lambda: Unwritten(0.0), Moved),
         ],
         fast=1,
+        slow=1,
         several=True,
     ),
 )
@@ -251,6 +257,7 @@ def test_a_checkpoint_of_another_teacher_is_refused(teacher, other, tmp_path):
         np.testing.assert_array_equal(variable, value)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_a_base_that_cannot_be_written_down_is_held_against_it(tmp_path):
     options = QUICK | {"epochs": 1, "checkpoint": tmp_path}
     build = lambda base: make_small("nice", 2, base=base)  # noqa: E731
@@ -283,6 +290,7 @@ def test_a_folder_that_cannot_hold_a_checkpoint_is_refused_before_training(tmp_p
             )
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_meanwhile_ends_no_training(tmp_path):
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -302,12 +310,14 @@ def test_a_disk_that_fills_up_meanwhile_ends_no_training(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
+@pytest.mark.slow
 def test_handlers_of_signals_are_put_back(tmp_path):
     before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
     rows_in_memory(make_small("real_nvp", 2, num_layers=2), checkpoint=tmp_path)
     assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+@pytest.mark.slow
 def test_fit_works_outside_the_main_thread(tmp_path):
     flow, done = make_small("real_nvp", 2, num_layers=2), []
     thread = threading.Thread(target=lambda: done.append(rows_in_memory(flow, checkpoint=tmp_path)))
@@ -316,6 +326,7 @@ def test_fit_works_outside_the_main_thread(tmp_path):
     assert_same_end(flow, done[0], rows_in_memory)
 
 
+@pytest.mark.slow
 def test_no_pass_or_draw_needs_the_ones_before():
     """Batches are a function of the seed and of their number."""
     from tfp_flows.training.rows import as_source
@@ -332,6 +343,7 @@ def test_no_pass_or_draw_needs_the_ones_before():
                 np.testing.assert_array_equal(found, drawn[start])
 
 
+@pytest.mark.kerases
 def test_our_pipelines_start_no_search_for_settings():
     """The iterator's destructor would wait for its thread, up to 19 s after the last epoch."""
     from tfp_flows.training.rows import as_source, batches_of

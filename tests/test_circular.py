@@ -9,7 +9,7 @@ import pandas
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import make_small, mostly_slow, scramble, scramble_variables
+from conftest import EXHAUSTIVE, make_small, mostly_slow, scramble, scramble_variables
 from test_cli import call, run
 from test_derivatives import assert_derivatives
 from test_flows import fresh, jacobian_of
@@ -27,11 +27,11 @@ CASES = [
         ("nsf", 3, ANGLES, "float64", CONTEXT, ()),
         ("nsf_coupling", 3, ANGLES, "float32", 0, ()),
         ("nsf", 1, HOURS, "float32", 0, pytest.mark.slow),
-        ("nsf_coupling", 1, HOURS, "float64", CONTEXT, pytest.mark.slow),
-        ("nsf_coupling", 3, ANGLES, "float64", CONTEXT, pytest.mark.slow),
-        ("nsf_coupling", 2, {0: 24.0, 1: 1.0}, "float64", 0, pytest.mark.slow),
+        ("nsf_coupling", 1, HOURS, "float64", CONTEXT, EXHAUSTIVE),
+        ("nsf_coupling", 3, ANGLES, "float64", CONTEXT, EXHAUSTIVE),
+        ("nsf_coupling", 2, {0: 24.0, 1: 1.0}, "float64", 0, EXHAUSTIVE),
         ("nsf", 2, {0: 24.0, 1: 1.0}, "float64", CONTEXT, pytest.mark.slow),
-        ("nsf", 3, ANGLES, "float32", CONTEXT, pytest.mark.slow),
+        ("nsf", 3, ANGLES, "float32", CONTEXT, EXHAUSTIVE),
     ]
 ]
 table = pytest.mark.parametrize(("name", "d", "circular", "dtype", "context_size"), CASES)
@@ -117,6 +117,7 @@ def on_circles(flow, x):
     return np.stack([(x[:, i] - low) / (high - low) for i, (low, high) in flow.circular.items()], axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nsf", pytest.param("nsf_coupling", marks=pytest.mark.slow)])
 def test_the_density_integrates_to_one_over_one_period(name):
     flow = build(name, 1, HOURS)
@@ -188,6 +189,7 @@ def test_rows_of_float64_keep_their_digits_through_a_float32_flow():
 SEEN = tff.networks.CircularFourier(1, 2.0, (True, False, True, False, False) * 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("event_size", "options"),
     [
@@ -238,6 +240,7 @@ def test_whatever_the_order_of_the_columns(mixing):
 # The base.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rest", mostly_slow(["normal", "student_t", "mixture"], 1))
 def test_the_base_is_a_law(rest):
     base = Torus(3, [1], interval=2.0, rest=rest, dtype="float64")
@@ -291,6 +294,7 @@ def test_beside_support_whole_numbers_and_whitening(tmp_path):
     np.testing.assert_array_equal(tff.load(tmp_path).log_prob(x), flow.log_prob(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", [lambda *a: tff.fit(*a, epochs=1, steps_per_epoch=2, verbose=False), model_fit])
 def test_a_circle_has_no_mean_to_be_far_off(train):
     """Rows near the seam, which in a fit of a flow that has statistics, or in Keras', are far from 0."""

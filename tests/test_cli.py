@@ -92,6 +92,7 @@ def test_sample_then_score(trained, tmp_path, capsys, suffix):
     np.testing.assert_allclose(tff.datasets.read_rows(scores)[:, 0], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_rows_without_names_are_said_to_be_taken_in_order(tmp_path, capsys, rng):
     named, bare, run_folder = tmp_path / "named.csv", tmp_path / "bare.csv", tmp_path / "run"
     rows = rng.normal(size=(200, 2))
@@ -136,6 +137,7 @@ def test_distill_leaves_a_run_of_its_own(trained, tmp_path, capsys):
     assert run(capsys, "plot", out)[0] == 0
 
 
+@pytest.mark.slow
 def test_train_on_a_file_of_ones_own(tmp_path, capsys, rng):
     data = tmp_path / "mine.csv"
     tff.datasets.write_rows(data, rng.normal(size=(300, 3)), header=["a", "b", "c"])
@@ -343,6 +345,7 @@ def test_options_of_a_chain_are_kept_by_the_run(tmp_path):
     assert (config["whiten"], config["octaves"], config["base"]) == (False, 3, "student_t")
 
 
+@pytest.mark.slow
 def test_a_finished_run_whose_rows_are_gone_has_failed_figures_alone(tmp_path, capsys):
     rows = tmp_path / "rows.csv"
     tff.datasets.write_rows(rows, tff.datasets.gaussian().sample(200, seed=0))

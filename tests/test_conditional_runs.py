@@ -82,6 +82,7 @@ def test_a_student_of_a_conditional_flow(trained, tmp_path, capsys):
     assert (student.context_size, list(student.context_columns)) == (1, ["age"])
 
 
+@pytest.mark.slow
 def test_a_column_without_a_density_is_one_line_on_stderr(table, tmp_path, capsys):
     frame = pandas.read_csv(table).assign(id=np.arange(400))
     frame.to_csv(tmp_path / "ids.csv", index=False)
@@ -106,6 +107,7 @@ def test_export(trained, tmp_path, capsys):
     assert run(capsys, "export", trained, "--out", tmp_path / "saved")[0] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [None, [3, 1]])
 def test_numbers_of_columns_count_in_the_file(columns, table, tmp_path):
     """The context of an array without names may be any of its columns."""

@@ -67,6 +67,7 @@ def build(kind, name="maf", **options):
     return scramble(make_small(name, 2, context_size=2, context_network=NETWORKS[kind](), **options))
 
 
+@pytest.mark.slow
 @networks
 def test_the_layers_see_what_the_network_makes_of_the_context(kind, rng):
     flow = build(kind)
@@ -92,6 +93,7 @@ def test_the_layers_see_what_the_network_makes_of_the_context(kind, rng):
         np.testing.assert_allclose(compiled(x), log_prob, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @networks
 def test_whatever_copies_or_saves_it_gives_it_back_to_the_last_bit(kind, tmp_path, rng):
     flow, x = build(kind), rng.normal(size=(3, 2))
@@ -113,6 +115,7 @@ def test_whatever_copies_or_saves_it_gives_it_back_to_the_last_bit(kind, tmp_pat
             tff.load(tmp_path / "flow")
 
 
+@pytest.mark.slow
 @networks
 def test_it_is_trained_and_what_is_frozen_is_not(kind, rng):
     flow = build(kind, "nice")
@@ -128,6 +131,7 @@ def test_it_is_trained_and_what_is_frozen_is_not(kind, rng):
         np.testing.assert_array_equal(variable, value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mlp", "model", "layer"])
 def test_in_keras(kind, tmp_path, rng):
     flow, other = build(kind, "nice"), scramble(build(kind, "nice"), seed=1)

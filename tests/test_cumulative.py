@@ -75,6 +75,7 @@ def test_with_a_context(rng):
     assert np.ptp(flow.cdf([0.3], context=context)) > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_in_a_graph(jit_compile):
     flow = scrambled("mlp", 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import make_small, mostly_slow, scramble
+from conftest import EXHAUSTIVE, make_small, mostly_slow, scramble
 from layers import CASES, CONTEXT, SIZE, keywords, layer, without_a_case
 
 import tfp_flows as tff
@@ -93,7 +93,7 @@ def assert_derivatives_of_layer(case, direction, graph=False):
 
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
-@pytest.mark.parametrize("case", mostly_slow(CASES, 3))
+@pytest.mark.parametrize("case", mostly_slow(CASES, 3, 12))
 def test_derivatives_of_layers(case, direction):
     assert_derivatives_of_layer(case, direction)
 
@@ -124,7 +124,8 @@ def chains():
     for name in tff.flows.names():
         yield pytest.param(name, {}, id=name, marks=() if name in ("planar", "real_nvp") else pytest.mark.slow)
         for options in VARIED.get(name, []):
-            yield pytest.param(name, options, id=" ".join([name, *options]), marks=pytest.mark.slow)
+            marks = pytest.mark.slow if name in ("maf", "mlp") else EXHAUSTIVE
+            yield pytest.param(name, options, id=" ".join([name, *options]), marks=marks)
 
 
 @pytest.mark.parametrize(("name", "options"), chains())
@@ -139,6 +140,7 @@ def test_derivatives_of_chains(name, options):
     assert_derivatives(function, *data(), flow.trainable_variables)
 
 
+@pytest.mark.slow
 def test_third_derivatives_of_a_planar_inverse():
     """Newton's steps from a constant root: one would be right to the first order, two are to the third."""
     from tfp_flows.bijectors.planar import _solve

@@ -26,6 +26,7 @@ def test_reaches_a_gaussian_teacher():
     assert history["val_kl"][-1] == pytest.approx(kl, abs=0.01)
 
 
+@pytest.mark.slow
 def test_reported_kl_is_that_of_the_two_densities():
     """Neither the outliers' compression nor the tempered teacher may reach what is reported."""
     teacher = scramble(make_small("maf", 3, batch_norm=False), scale=1.0)
@@ -132,6 +133,7 @@ def test_doubles():
     assert np.isfinite(history["val_kl"]).all()
 
 
+@pytest.mark.slow
 def test_divergence_restores_the_start():
     student = make_small("iaf", 2)
     student.standardize(np.random.default_rng(0).normal(size=(100, 2)))

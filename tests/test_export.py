@@ -68,6 +68,7 @@ def test_plain_tensorflow_loads_what_is_exported(name, options, tmp_path, rng):
         np.testing.assert_allclose(found[key], expected, rtol=1e-6, atol=1e-6, err_msg=key)
 
 
+@pytest.mark.slow
 def test_exported_samples_have_all_their_digits(tmp_path):
     flow = make_small("nice", 2)
     flow.standardize(1.7e9 + np.random.default_rng(0).normal(size=(50, 2)))
@@ -102,6 +103,7 @@ def tiny():
     return tff.Flow([tff.bijectors.Standardize(2), tff.bijectors.Affine(2)], event_size=2)
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_leaves_the_old_flow_and_a_folder_that_can_be_used(tmp_path, rng):
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -126,6 +128,7 @@ def test_a_disk_that_fills_up_leaves_the_old_flow_and_a_folder_that_can_be_used(
     assert not (tmp_path / "old" / ".staged").exists()
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_leaves_no_mixture(tmp_path, monkeypatch):
     one, other = (scramble(tiny(), seed=seed) for seed in (0, 1))
     one.export(tmp_path)

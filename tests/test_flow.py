@@ -61,6 +61,7 @@ def test_log_prob_in_pieces_is_that_of_all_rows_at_once(mode, rng):
         np.testing.assert_allclose(in_pieces(tf.constant(x)), flow.log_prob(x), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["eager", "graph", pytest.param("xla", marks=pytest.mark.slow)])
 def test_gradients_of_log_prob_in_pieces(mode, rng):
     flow = conditional("real_nvp", batch_norm=False, num_layers=2, reversible=True)
@@ -78,6 +79,7 @@ def test_gradients_of_log_prob_in_pieces(mode, rng):
         np.testing.assert_allclose(a, b, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [None, False, pytest.param(True, marks=pytest.mark.slow)])
 def test_sample_in_pieces_is_reproducible_and_has_the_law_of_the_flow(jit_compile, rng):
     flow, x = conditional("nice"), rng.normal(size=(3, 3))
@@ -94,6 +96,7 @@ def test_sample_in_pieces_is_reproducible_and_has_the_law_of_the_flow(jit_compil
     assert np.all(flow.sample([2, 3], seed=2, context=x, batch_size=4).numpy() != y.numpy())
 
 
+@pytest.mark.slow
 def test_sample_in_pieces_of_any_shape():
     flow = scrambled("nice", 2)
     count = tf.function(lambda n: flow.sample(n, seed=1, batch_size=4), input_signature=[tf.TensorSpec([], tf.int32)])
@@ -305,6 +308,7 @@ def test_a_flow_can_be_an_argument_of_a_tf_function(rng):
     np.testing.assert_allclose(log_prob(flow, x), flow.log_prob(x), atol=1e-10)
 
 
+@pytest.mark.slow
 def test_flows_are_not_kept_alive():
     import weakref
 
@@ -319,6 +323,7 @@ def test_flows_are_not_kept_alive():
         assert reference() is None
 
 
+@pytest.mark.slow
 def test_iaf_learns_from_its_own_samples():
     """Trap 19: the way to train an IAF that needs no sequential pass, by the reverse KL to a density."""
     target = tfd.MultivariateNormalTriL([1.0, -2.0], [[1.0, 0.0], [0.8, 0.5]])
@@ -354,6 +359,7 @@ def test_vi_fits_a_flow():
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.slow
 def test_mcmc_walks_on_a_flow():
     flow = scrambled("nice", 2)
     kernel = tfp.mcmc.HamiltonianMonteCarlo(flow.log_prob, step_size=tf.constant(0.1, tf.float64), num_leapfrog_steps=2)
@@ -377,6 +383,7 @@ def test_a_sample_shape_is_whatever_tfp_takes(shape):
     assert list(make_small("maf", 2).sample(shape, seed=0).shape) == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "context"), mostly_slow([("maf", True), ("nsf_coupling", False)], 1, several=True))
 def test_shapes_that_a_graph_does_not_know_are_found_when_it_runs(name, context, rng):
     flow = scramble(make_small(name, 3, context_size=2 * context))
@@ -401,6 +408,7 @@ def test_shapes_that_a_graph_does_not_know_are_found_when_it_runs(name, context,
         graph(flow.log_prob, tf.TensorSpec(None))(x[..., :2])
 
 
+@pytest.mark.slow
 def test_sizes_of_which_some_are_tensors():
     flow = make_small("maf", 2)
     for batch_size in (None, 4):

@@ -7,7 +7,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import CASES, CHAINS, COUPLING, SMALL, TABLE, make_small, scramble, scramble_variables, scrambled
+from conftest import (
+    CASES,
+    COUPLING,
+    EXHAUSTIVE,
+    PLANES,
+    SMALL,
+    TABLE,
+    make_small,
+    mostly_slow,
+    scramble,
+    scramble_variables,
+    scrambled,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -17,7 +29,8 @@ from tfp_flows.arrays import whole_arrays
 
 BATCHES = [(), (5,), (2, 3)]
 table = pytest.mark.parametrize(("name", "d"), TABLE)
-planes = pytest.mark.parametrize("name", CHAINS)
+few = pytest.mark.parametrize(("name", "d"), mostly_slow([case.values for case in TABLE], 5, 0, several=True))
+planes = pytest.mark.parametrize("name", PLANES)
 
 
 def fresh(x):
@@ -55,7 +68,7 @@ def jacobian_of(function, x):
     return tape.batch_jacobian(y, x, experimental_use_pfor=False).numpy()
 
 
-@table
+@few
 def test_log_prob_is_the_base_density_through_the_inverse(name, d, rng):
     flow = scrambled(name, d)
     x = rng.normal(size=(4, d))
@@ -67,7 +80,7 @@ def test_log_prob_is_the_base_density_through_the_inverse(name, d, rng):
     np.testing.assert_allclose(flow.log_prob(x), density + log_det, atol=1e-8)
 
 
-@table
+@few
 def test_shapes(name, d):
     flow = scrambled(name, d)
     for batch in BATCHES:
@@ -98,9 +111,9 @@ def test_every_variable_gets_a_gradient_and_changes_in_one_step(name, d, rng):
 @pytest.mark.parametrize(
     ("name", "d"),
     [
-        pytest.param(*case, marks=[] if case in [("maf", 2), ("nsf_coupling", 2)] else pytest.mark.slow)
-        for case in CASES
-        if case[1] in (2, 3)  # compiling takes long
+        ("maf", 2),
+        pytest.param("nsf_coupling", 2, marks=pytest.mark.slow),
+        *(pytest.param(*case, marks=EXHAUSTIVE) for case in CASES if case[1] in (2, 3)),  # compiling takes long
     ],
 )
 def test_eager_graph_and_xla_agree(name, d, rng):
@@ -130,7 +143,7 @@ def test_saved_and_loaded_flow_is_equal_to_the_last_bit(name, d, tmp_path, rng):
         np.testing.assert_array_equal(value, whole_arrays(loaded)[array])
 
 
-@table
+@few
 def test_samples_are_reproducible_by_seed(name, d):
     flow = scrambled(name, d)
     np.testing.assert_array_equal(flow.sample(10, seed=1), flow.sample(10, seed=1))
@@ -152,7 +165,7 @@ def test_finite_at_the_start_for_inputs_a_thousand_times_the_usual(name, d, rng)
     assert np.isfinite(flow.bijector.forward(x)).all()
 
 
-@table
+@few
 def test_works_inside_a_joint_distribution(name, d):
     flow = scrambled(name, d)
     joint = tfp.distributions.JointDistributionSequential(

@@ -33,6 +33,7 @@ class Spoil(tf.keras.callbacks.Callback):
             v.assign_add(3.0 * epoch * tf.ones_like(v))
 
 
+@pytest.mark.kerases
 def test_keras_counts_the_variables():
     model = build()
     numbers = 0 if KERAS_3 else 2  # tf_keras counts those of a metric that is an attribute, total and count
@@ -44,12 +45,14 @@ def test_keras_counts_the_variables():
     assert f"{model.count_params():,}" in "\n".join(lines)
 
 
+@pytest.mark.kerases
 def test_get_and_set_weights():
     model, other = build(), build(seed=1)
     other.set_weights(model.get_weights())
     np.testing.assert_array_equal(scores(other), scores(model))
 
 
+@pytest.mark.kerases
 @pytest.mark.parametrize("name", ["x.weights.h5", "x.keras", "checkpoint"])
 def test_weight_files(name, tmp_path):
     model, other = build(), build(seed=1)
@@ -101,6 +104,7 @@ def drawn_order(seed: int) -> tff.FlowModel:
     return tff.FlowModel(tff.Flow([tff.bijectors.MaskedAutoregressiveFlow(made, name="layer")], event_size=5))
 
 
+@pytest.mark.kerases
 def test_files_without_a_recipe_are_read_as_before(tmp_path, monkeypatch):
     """Those of old, of which a checkpoint is consumed as well."""
     model, again = build(), build(seed=1)
@@ -128,6 +132,7 @@ def children(flow) -> dict:
     return dict(flow._trackable_children())
 
 
+@pytest.mark.kerases
 @pytest.mark.parametrize("weights_only", mostly_slow([True, False], 1))
 def test_model_checkpoint(weights_only, tmp_path):
     model = build()
@@ -145,6 +150,8 @@ def test_model_checkpoint(weights_only, tmp_path):
     assert -np.mean(other.flow.log_prob(ROWS[100:])) == pytest.approx(history[0], abs=1e-4)
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 def test_early_stopping_restores_the_best_weights_without_mode():
     model = build()
     stop = tf.keras.callbacks.EarlyStopping("val_nll", patience=2, restore_best_weights=True)
@@ -153,6 +160,8 @@ def test_early_stopping_restores_the_best_weights_without_mode():
     assert -np.mean(model.flow.log_prob(ROWS[100:])) == pytest.approx(min(history), abs=1e-4)
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 @pytest.mark.parametrize("monitor", mostly_slow(["val_nll", "gap"], 1))
 def test_the_rate_falls_without_mode(monitor):
     model = tff.FlowModel(scramble(make_small("nice", 2)), entropy=0.0)
@@ -182,6 +191,7 @@ def test_backup_and_restore(tmp_path):
     np.testing.assert_allclose(scores(again), scores(straight), rtol=1e-5)
 
 
+@pytest.mark.kerases
 def test_a_frozen_model_does_not_train():
     model = build()
     model.trainable = False
@@ -194,6 +204,8 @@ def test_a_frozen_model_does_not_train():
     assert len(model.trainable_variables) == len(model.flow.trainable_variables)
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 def test_a_scaled_loss_makes_the_same_step():
     models = [build(), build()]
     wrap = tf.keras.optimizers.LossScaleOptimizer if KERAS_3 else tf.keras.mixed_precision.LossScaleOptimizer
@@ -204,6 +216,8 @@ def test_a_scaled_loss_makes_the_same_step():
     np.testing.assert_allclose(scores(models[1]), scores(models[0]), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 def test_a_policy_of_half_precision_leaves_the_flow_as_it_is():
     tf.keras.mixed_precision.set_global_policy("mixed_float16")
     try:
@@ -215,6 +229,8 @@ def test_a_policy_of_half_precision_leaves_the_flow_as_it_is():
     assert np.isfinite(scores(model)).all()
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 def test_predict_and_evaluate_with_context_and_weights():
     flow = scramble(make_small("maf", 2, context_size=1, batch_norm=False))
     model = tff.FlowModel(flow)
@@ -230,6 +246,7 @@ def test_predict_and_evaluate_with_context_and_weights():
     assert np.any(flow.log_prob(ROWS, context=CONTEXT).numpy() != log_prob)
 
 
+@pytest.mark.slow
 def test_a_batch_of_weight_zero_counts_nothing():
     model = build()
     weights = np.repeat([0.0, 1.0], 100).astype("float32")
@@ -251,6 +268,8 @@ def test_weights_count_without_a_context():
     assert np.any(scores(model) != scores(other))
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 def test_named_columns_are_matched():
     model = build()
     table = pandas.DataFrame(ROWS, columns=["a", "b"])
@@ -302,6 +321,8 @@ def test_every_method_matches_columns_by_name(way, named):
         GIVEN[way](named, NAMED[0], NAMED[1].rename(columns={"d": "e"}))
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 def test_weights_of_validation_data_count():
     model = build()
     model.compile(tf.keras.optimizers.SGD(0.0), jit_compile=False)
@@ -331,6 +352,7 @@ def test_what_does_not_fit_is_refused_in_one_sentence(call, sentence, named):
         call(named)
 
 
+@pytest.mark.slow
 def test_rows_may_be_lists(named):
     expected = named.predict((ROWS[:4], ROWS[:4]), verbose=0)
     np.testing.assert_allclose(named.predict((ROWS[:4].tolist(), ROWS[:4].tolist()), verbose=0), expected, rtol=1e-5)
@@ -341,6 +363,7 @@ def test_rows_may_be_lists(named):
 FAR = 50.0 + ROWS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given",
     mostly_slow(
@@ -385,6 +408,7 @@ def test_rows_that_keras_would_round_to_one_are_refused(given):
     np.testing.assert_allclose(model.evaluate(batches, verbose=0), -np.mean(expected), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_batch_norm_in_a_fit_of_keras_is_warned_of(recwarn):
     """Nothing sets its statistics there: an `evaluate` afterwards was off by nats without a word."""
     flow = make_small("real_nvp", 2)
@@ -408,6 +432,7 @@ def test_two_layers_of_flows_in_one_model():
     assert len({layer.name for layer in model.layers}) == 3
 
 
+@pytest.mark.slow
 def test_no_word_of_rows_that_are_standardised_and_of_a_context_likewise(recwarn):
     rows = np.random.default_rng(0).normal(size=(200, 2)).astype("float32")
     model = tff.FlowModel(tff.nice(2, num_layers=1, hidden_units=(4,)))
@@ -472,6 +497,8 @@ def functional() -> tf.keras.Model:
     return model
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 @pytest.mark.parametrize("make", mostly_slow([Encoded, functional], 1))
 def test_a_flow_in_a_model_trains_with_it(make, tmp_path):
     def compiled() -> tf.keras.Model:
@@ -497,6 +524,7 @@ def test_a_flow_in_a_model_trains_with_it(make, tmp_path):
     assert len(model.trainable_variables) == 2
 
 
+@pytest.mark.kerases
 def test_a_functional_model_is_saved_whole(tmp_path):
     model = functional()
     scramble(model.density.flow)
@@ -505,6 +533,7 @@ def test_a_functional_model_is_saved_whole(tmp_path):
     np.testing.assert_array_equal(other([ROWS, CONTEXT]), model([ROWS, CONTEXT]))
 
 
+@pytest.mark.kerases
 def test_a_layer_samples_encodes_and_decodes():
     layer = tff.FlowLayer(scramble(make_small("real_nvp", 2, batch_norm=False)))
     np.testing.assert_array_equal(layer.sample(4, seed=0), layer.flow.sample(4, seed=0))
@@ -529,6 +558,8 @@ class Part:
         self.flow = flow
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(tf.keras, "Variable"), reason="tf_keras finds the variables of modules by itself")
 @pytest.mark.parametrize(
     ("held", "run_eagerly"),
@@ -561,6 +592,7 @@ def test_a_flow_that_keras_does_not_see_says_so(held, run_eagerly, recwarn):
         ]
 
 
+@pytest.mark.kerases
 def test_a_layer_that_is_frozen_stays_so(tmp_path):
     flow = make_small("nice", 2)
     layer = tff.FlowLayer(flow, trainable=False)

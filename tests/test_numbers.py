@@ -75,6 +75,7 @@ def test_a_pass_takes_rows_as_often_as_their_weights_say():
     np.testing.assert_allclose(counts / 400, 6 * weight / weight.sum(), atol=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", mostly_slow([1e-300, 1e300, 1e-42, 1e36]))
 def test_the_size_of_weights_does_not_matter(size):
     x = np.random.default_rng(0).normal(size=(200, 1))
@@ -115,6 +116,7 @@ def test_batch_norm_gets_weights_no_less_than_what_reaches_it():
     np.testing.assert_allclose(flow.encode(x).numpy().std(axis=0), 1.0, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_context_is_standardised():
     rng = np.random.default_rng(0)
     c = rng.uniform(0.0, 2000.0, size=(2000, 1))
@@ -126,6 +128,7 @@ def test_a_context_is_standardised():
     assert nll["raw"] == pytest.approx(nll["by hand"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_constant_context_is_no_division_by_zero():
     flow = line(context_size=2)
     x, context = np.random.default_rng(0).normal(size=(2, 300, 2))
@@ -134,6 +137,7 @@ def test_a_constant_context_is_no_division_by_zero():
     assert np.isfinite(flow.log_prob(x[:5, :1], context=context[:5])).all()
 
 
+@pytest.mark.slow
 def test_rows_of_weight_zero_say_nothing_of_old_statistics(rng):
     x, weights = rng.normal(size=(1000, 2)), np.ones(1000)
     x[:100] *= 1000
@@ -145,6 +149,7 @@ def test_rows_of_weight_zero_say_nothing_of_old_statistics(rng):
             tff.fit(flow, x, sample_weight=weights, epochs=1, steps_per_epoch=1, verbose=False)
 
 
+@pytest.mark.slow
 def test_a_second_fit_says_when_the_old_statistics_do_not_fit():
     rng = np.random.default_rng(0)
     flow = line()
@@ -202,6 +207,7 @@ def test_named_columns_are_matched_by_name(people):
             tff.fit(flow, wrong, epochs=1, **QUICK)
 
 
+@pytest.mark.slow
 def test_a_series_is_a_row_by_its_index_or_a_column_by_its_name(people):
     flow = scramble(make_small("maf", 2, batch_norm=False))
     tff.fit(flow, people, epochs=1, **QUICK)
@@ -221,6 +227,7 @@ def test_a_series_is_a_row_by_its_index_or_a_column_by_its_name(people):
         flow.log_prob(people["height"], context=people["height"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["context", "sample_weight", "validation_data"])
 def test_an_index_in_another_order_is_refused(part, people):
     flow = scramble(tff.maf(1, context_size=1, num_layers=1, hidden_units=(8,), seed=0))
@@ -235,6 +242,7 @@ def test_an_index_in_another_order_is_refused(part, people):
     tff.fit(flow, x, epochs=1, context=c.reset_index(drop=True), **QUICK)
 
 
+@pytest.mark.slow
 def test_names_of_the_context_are_matched_and_saved(people, tmp_path):
     flow = scramble(tff.maf(1, context_size=1, num_layers=1, hidden_units=(8,), seed=0))
     tff.fit(flow, people[["weight"]], context=people[["height"]], epochs=1, **QUICK)
@@ -245,6 +253,7 @@ def test_names_of_the_context_are_matched_and_saved(people, tmp_path):
         again.log_prob(people[["weight"]], context=people[["weight"]])
 
 
+@pytest.mark.slow
 def test_validation_data_is_matched_by_name_in_the_first_fit(people):
     x, c = people[["weight"]], people.assign(age=np.arange(300.0) ** 1.1)[["height", "age"]]
     far = people.assign(height=100.0 * people["height"])
@@ -260,6 +269,7 @@ def test_validation_data_is_matched_by_name_in_the_first_fit(people):
         )
 
 
+@pytest.mark.slow
 def test_a_training_that_comes_to_nothing_leaves_the_names_as_they_were(people):
     flow = make_small("nice", 2)
     with pytest.raises(tff.DivergenceError):
@@ -275,6 +285,7 @@ def test_two_columns_of_one_name_are_refused(people):
     assert flow.columns is None
 
 
+@pytest.mark.slow
 def test_a_column_without_a_density_is_named_in_a_warning():
     rng = np.random.default_rng(0)
     table = pandas.DataFrame({"height": rng.normal(size=300), "sons": rng.poisson(3.0, 300), "id": np.arange(300)})

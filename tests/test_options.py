@@ -63,6 +63,7 @@ def test_others_are_refused(options, message):
         tff.maf(2, num_layers=5, **options)
 
 
+@pytest.mark.slow
 def test_verbose_is_that_of_keras(capsys):
     x = np.random.default_rng(0).normal(size=(64, 2))
     flow = tff.nice(2, num_layers=1, hidden_units=(4,))

@@ -80,6 +80,7 @@ def test_rows_that_sum_to_one_after_a_flow():
     np.testing.assert_allclose(law.log_prob(tf.identity(x)), flow.log_prob(logits) - slope, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_rows_that_sum_to_one_are_fitted_as_by_the_law_that_made_them():
     """README's recipe: its density of the first two columns is a Dirichlet's, and integrates to one."""
     dirichlet = tfd.Dirichlet(np.array([2.0, 3.0, 4.0]))

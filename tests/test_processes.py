@@ -24,17 +24,8 @@ def test_training_under_tf_keras():
     done = run(
         "-c",
         "import pytest, sys, tensorflow as tf; assert tf.keras.Model.__module__.startswith('tf_keras');"
-        "sys.exit(pytest.main(['-n', '0', '-p', 'no:cacheprovider', '-m', 'not slow', *sys.argv[1:]]))",
+        "sys.exit(pytest.main(['-n', '0', '-p', 'no:cacheprovider', '-m', 'kerases', *sys.argv[1:]]))",
         *("tests/test_training.py", "tests/test_keras.py", "tests/test_checkpoint.py"),
-        # what both Kerases have in common, and what has nothing to do with Keras
-        *(
-            "-k",
-            "not refused and not bad_input and not option and not anywhere and not weights_count and not names_its"
-            " and not another and not rows_do_not and not rows_may and not blocks and not far_down and not doubles"
-            " and not gaussian and not sequential and not a_pass and not ignores and not helps_nothing and not written"
-            " and not learnt and not second_fit and not two_layers and not no_word and not nobody and not handlers"
-            " and not main_thread and not is_warned and not batch_of_weight",
-        ),
         TF_USE_LEGACY_KERAS="1",
     )
     assert " passed" in done.stdout
@@ -138,6 +129,7 @@ tff.load, tff.plots, tff.Run
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_said_that_is_not_the_packages_own():
     """TensorFlow writes lines on the terminal while it loads, whatever TF_CPP_MIN_LOG_LEVEL says."""
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}

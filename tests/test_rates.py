@@ -49,6 +49,7 @@ def test_networks_that_see_waves_begin_with_small_steps(name, options, schedule)
     assert schedule_for(tff.make(name, event_size=2, **small, **options)) == schedule
 
 
+@pytest.mark.slow
 def test_a_training_takes_the_schedule_that_it_is_given():
     found = {}
     for schedule in (None, "constant"):

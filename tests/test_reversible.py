@@ -130,6 +130,7 @@ def test_second_derivatives_are_those_of_autodiff(name):
     assert_equal(*found)
 
 
+@pytest.mark.slow
 @every
 def test_values_in_both_directions_are_those_of_the_plain_chain(name):
     plain, frugal = (flow.bijector for flow in pair(name))
@@ -217,6 +218,7 @@ def test_what_a_graph_keeps_for_the_gradient_does_not_grow_with_the_depth():
     assert few == many < 0.5 * plain[0]
 
 
+@pytest.mark.slow
 def test_what_a_graph_keeps_for_recomputing_is_the_inputs_of_segments():
     few, many = (kept_by_the_graph("maf", depth, recompute=True) for depth in (1, 4))
     assert many - few == 3  # one more segment, with an input of three numbers

@@ -164,6 +164,7 @@ def test_a_history_comes_back_and_a_spoilt_one_is_refused(tmp_path):
 # --- Runs.
 
 
+@pytest.mark.slow
 def test_a_run_knows_all_that_is_needed_to_repeat_it(trained, tmp_path):
     assert trained.is_finished
     assert {p.name for p in trained.folder.iterdir()} >= {"config.json", "history.csv", "metrics.json"}
@@ -234,6 +235,7 @@ def test_a_stopped_run_is_resumed_to_the_same_end(number, trained, tmp_path, mon
     assert run.metrics["nll"] == trained.metrics["nll"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "events"), [(signal.SIGINT, 1), (signal.SIGTERM, 3)])
 def test_a_run_that_is_there_is_only_replaced_by_something_better(number, events, tmp_path, monkeypatch):
     folder = tmp_path / "run"
@@ -251,6 +253,7 @@ def test_a_run_that_is_there_is_only_replaced_by_something_better(number, events
     assert run.is_finished
 
 
+@pytest.mark.slow
 def test_a_divergence_leaves_the_best_weights_in_the_run(tmp_path, monkeypatch):
     from tfp_flows.training import callbacks
 
@@ -273,6 +276,7 @@ def test_a_divergence_with_nothing_good_leaves_no_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_weights_are_safe_when_what_comes_later_fails(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("no memory")
@@ -287,6 +291,7 @@ def test_weights_are_safe_when_what_comes_later_fails(tmp_path, monkeypatch):
     assert run.resume(verbose=False).metrics["epochs"] == 1
 
 
+@pytest.mark.slow
 def test_figures_are_of_the_flow_that_is_in_the_folder(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr("tfp_flows.runs._figures", lambda flow, *_: drawn.append(flow) or {})
@@ -373,6 +378,7 @@ def test_options_of_wrong_types_are_refused_before_there_is_a_folder(option, val
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_numbers_of_numpy_are_numbers(tmp_path):
     sizes = {"epochs": np.int64(1), "steps_per_epoch": np.int32(2), "learning_rate": np.float32(0.01)}
     options = {"num_layers": np.int64(1), "hidden_units": [np.int64(8)]}
@@ -420,6 +426,7 @@ def test_sigterm_ends_the_command_with_143_after_a_checkpoint(tmp_path):
     assert (out, (tmp_path / "run" / LOCK).exists()) == ("", False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_results", [False, True])
 def test_force_loses_no_training_to_one_that_cannot_begin(has_results, tmp_path):
     """What has not ended is somebody's work, until there is something in its place."""
@@ -439,6 +446,7 @@ def test_force_loses_no_training_to_one_that_cannot_begin(has_results, tmp_path)
     assert {path.name for path in folder.iterdir()} == {"config.json", "flow.npz", "history.csv", "metrics.json"}
 
 
+@pytest.mark.slow
 def test_a_run_without_metrics_is_measured_when_it_is_resumed(tmp_path):
     options = {"flow": "mlp", "options": {"num_layers": 1}, "data": "gaussian", "epochs": 1, "verbose": False}
     run = tff.Run.train(tmp_path / "run", **options)

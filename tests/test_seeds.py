@@ -39,6 +39,7 @@ def test_seeds_of_31_bits_are_what_they_were(seed):
     np.testing.assert_array_equal(stateless(seed), [0, seed])
 
 
+@pytest.mark.slow
 def test_draws_of_any_integer():
     flow = scrambled("nice", 2)
     draws = [flow.sample(3, seed=seed).numpy() for seed in SEEDS]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import mostly_slow
+from conftest import EXHAUSTIVE, mostly_slow
 
 import tfp_flows as tff
 from tfp_flows.networks import dense
@@ -92,7 +92,7 @@ CASES = {
 every_case = pytest.mark.parametrize(
     ("event_size", "options"),
     [
-        pytest.param(*case, id=name, marks=[pytest.mark.slow] if i % 3 else [])
+        pytest.param(*case, id=name, marks=((), pytest.mark.slow, EXHAUSTIVE)[i % 3])
         for i, (name, case) in enumerate(CASES.items())
     ],
 )
@@ -135,6 +135,7 @@ def test_same_gradients_as_the_loop(event_size, options):
         np.testing.assert_allclose(ours, theirs, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("event_size", "options"),
     mostly_slow(
@@ -143,6 +144,7 @@ def test_same_gradients_as_the_loop(event_size, options):
             (41, {}),
             (48, {"hidden_units": (96,), "context_size": 2}),
         ],
+        1,
         1,
         several=True,
     ),
@@ -182,7 +184,7 @@ def test_equal_eagerly_in_a_graph_and_under_xla(event_size):
     [
         (lambda f: f, {"hidden_units": (12,)}),
         (lambda f: f, WAVES | {"hidden_units": (8, 8), "residual": True}),
-        (tf.function, {"hidden_units": (12,)}),
+        pytest.param(tf.function, {"hidden_units": (12,)}, marks=EXHAUSTIVE),
     ],
     ids=["eagerly", "with waves", "in a graph"],
 )
@@ -259,6 +261,7 @@ def test_a_network_of_another_transform_is_refused():
         layer.forward(inputs(3, {})[0])
 
 
+@pytest.mark.slow
 def test_graph_grows_less_than_the_root_of_the_dimensions():
     def nodes(event_size):
         layer = pair(made_of(event_size))[0]

@@ -9,7 +9,7 @@ import pandas
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import make_small, scramble
+from conftest import EXHAUSTIVE, make_small, scramble
 from test_cli import FAST, call, run
 from test_flows import fresh, jacobian_of
 
@@ -25,10 +25,15 @@ CASES = [
     for name, dtype, size, marks in [
         ("maf", "float64", CONTEXT, ()),
         ("planar", "float32", 0, ()),
-        *(("nsf_coupling", dtype, 0, pytest.mark.slow) for dtype in ("float32", "float64")),
+        ("nsf_coupling", "float32", 0, pytest.mark.slow),
+        ("nsf", "float64", 0, pytest.mark.slow),
+        ("naf", "float32", CONTEXT, pytest.mark.slow),
+        ("nsf_coupling", "float64", 0, EXHAUSTIVE),
+        ("nsf", "float32", CONTEXT, EXHAUSTIVE),
+        ("naf", "float64", 0, EXHAUSTIVE),
         *(
-            (name, dtype, size, pytest.mark.slow)
-            for name in ("iaf", "real_nvp", "nice", "nsf", "naf")
+            (name, dtype, size, EXHAUSTIVE)
+            for name in ("iaf", "real_nvp", "nice")
             for dtype, size in (("float32", CONTEXT), ("float64", 0))
         ),
     ]
@@ -99,6 +104,7 @@ def test_the_density_underneath_is_exact(name, dtype, context_size):
     np.testing.assert_allclose(below.log_prob(moved, **given), gaussian + np.linalg.slogdet(jacobian)[1], atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 def test_compiled_is_eager_at_any_rank(jit_compile):
     flow, x = build("maf", "float64", 0), some_rows(12).reshape(2, 1, 1, 3, 1, 2, 4)
@@ -175,6 +181,7 @@ def test_cdf_of_whole_numbers():
 # Whole numbers.
 
 
+@pytest.mark.slow
 def test_the_bound_is_the_mean_over_fixed_noises_and_training_draws_its_own():
     flow, x = build("planar", "float64", 0), some_rows(50)
     bound = flow.log_prob(x)
@@ -226,6 +233,7 @@ def test_a_stream_gets_noise_too():
     assert (first[0][:, 2] % 1 != 0).all()
 
 
+@pytest.mark.slow
 def test_keras_own_fit_draws_noise_for_each_step():
     flow, x = build("maf", "float32", 0), some_rows(40).astype("float32")
     model = tff.FlowModel(flow)
@@ -239,6 +247,7 @@ def test_keras_own_fit_draws_noise_for_each_step():
     np.testing.assert_array_equal(layer(x), flow.log_prob(x))
 
 
+@pytest.mark.slow
 def test_what_is_no_number_is_not_taken_inside():
     flow = tff.maf(2, num_layers=1, hidden_units=(4,), context_size=1, support={0: (0, None), 1: (0, 1)}, seed=0)
     assert np.isnan(flow.sample(3, context=[[np.nan]], seed=0)).all()
@@ -334,6 +343,7 @@ def test_proposals():
     assert tff.datasets.propose(np.random.default_rng(0).normal(size=(500, 2))) == {}
 
 
+@pytest.mark.slow
 def test_no_warning_of_whole_numbers_that_are_dequantized():
     flow = make_small("maf", 4, **OPTIONS)
     with warnings.catch_warnings(action="error", category=UserWarning):
@@ -346,6 +356,7 @@ def test_no_warning_of_whole_numbers_that_are_dequantized():
 SMALL_TABLE = {"support": {0: (0.0, None), 1: (0, None)}, "dequantize": [1]}
 
 
+@pytest.mark.slow
 def test_figures_and_students():
     flow, student = (make_small(name, 2, **SMALL_TABLE) for name in ("maf", "iaf"))
     tff.plots.density(flow, limits=((0, 5), (0, 8)), resolution=40)
@@ -364,6 +375,7 @@ def test_exports(tmp_path):
     np.testing.assert_array_equal(exported.sample(5, tf.constant([0, 1])).numpy()[:, 1] % 1, np.zeros(5))
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path, capsys):
     names = ["rain", "share", "sons", "height"]
     pandas.DataFrame(some_rows(300), columns=names).to_csv(tmp_path / "a.csv", index=False)

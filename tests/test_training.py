@@ -52,6 +52,7 @@ def test_takes_rows_from_anywhere(kind, rows):
     assert ("val_nll" in history.history) == (kind not in ("stream", "batches"))
 
 
+@pytest.mark.slow
 def test_context_is_learnt(rng):
     c = rng.uniform(-2, 2, size=(2000, 1))
     x = 3.0 * c + rng.normal(size=(2000, 1))
@@ -61,6 +62,7 @@ def test_context_is_learnt(rng):
     np.testing.assert_allclose(means, [-3.0, 4.5], atol=0.25)
 
 
+@pytest.mark.slow
 def test_rows_of_weight_zero_do_not_count(rng):
     x = np.concatenate([rng.normal(-5, 1, size=(300, 1)), rng.normal(5, 1, size=(300, 1))])
     weight = np.repeat([1.0, 0.0], 300)
@@ -69,6 +71,7 @@ def test_rows_of_weight_zero_do_not_count(rng):
     assert flow.sample(500, seed=0).numpy().max() < 2.0
 
 
+@pytest.mark.kerases
 def test_best_weights_are_restored_by_value(rows):
     """Trap 11: a copy of a distribution shares its variables and keeps nothing."""
     flow = make_small("maf", 2)
@@ -99,6 +102,8 @@ class Swap(tf.keras.callbacks.Callback):
         self.model.set_weights(self.own)
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 @pytest.mark.parametrize("name", mostly_slow(["nice", "maf"], 1))  # maf: with batch norm
 def test_the_weights_that_were_validated_are_kept(name, rows):
     """And with them their statistics."""
@@ -140,6 +145,8 @@ def test_a_training_that_had_ended_by_keras_own_backup_keeps_its_weights(rows, t
     assert nll[2] > nll[1] + 1
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 def test_stops_after_epochs_without_improvement(rows):
     optimizer = tf.keras.optimizers.SGD(0.0)
     with pytest.warns(UserWarning, match="no epoch had a lower validation NLL"):
@@ -147,6 +154,8 @@ def test_stops_after_epochs_without_improvement(rows):
     assert len(history.history["nll"]) == 3
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_with_the_last_good_weights(rows):
     flow = make_small("maf", 2)
 
@@ -161,6 +170,8 @@ def test_a_loss_that_is_not_finite_stops_with_the_last_good_weights(rows):
     assert np.isfinite(flow.log_prob(rows)).all()
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 def test_an_interrupt_leaves_the_best_weights_and_the_history(rows):
     flow = make_small("nice", 2)
 
@@ -186,6 +197,7 @@ def assert_values(flow, expected):
         np.testing.assert_array_equal(variable, value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", mostly_slow(["validation_data", "split"], 1))
 def test_a_validation_that_is_never_finite_names_its_rows_and_changes_nothing(given, rows):
     """Statistics included: the same flow trains on good rows afterwards."""
@@ -221,6 +233,8 @@ def test_a_divergence_leaves_no_statistics_behind(rows):
     assert np.isfinite(tff.fit(flow, rows, **QUICK).history["val_nll"]).all()
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 def test_an_interrupt_before_the_first_epoch_has_ended_changes_nothing(rows):
     flow = make_small("nice", 2)
     before = values(flow)
@@ -235,6 +249,7 @@ def test_an_interrupt_before_the_first_epoch_has_ended_changes_nothing(rows):
     assert_values(flow, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["maf", "planar"])  # with batch norm, and without
 def test_a_training_that_helps_nothing_leaves_the_flow_as_it_started(name, rows):
     flow = make_small(name, 2)
@@ -247,6 +262,7 @@ def test_a_training_that_helps_nothing_leaves_the_flow_as_it_started(name, rows)
     np.testing.assert_allclose(flow.log_prob(rows), before, rtol=1e-5 if name == "maf" else 0)
 
 
+@pytest.mark.slow
 def test_few_rows_of_many_columns_are_fitted_no_worse_than_by_a_gaussian(rng):
     rows = rng.normal(size=[2080, 12]) @ rng.normal(size=[12, 12])
     train, held_out, test = np.split(rows, [60, 80])
@@ -257,6 +273,8 @@ def test_few_rows_of_many_columns_are_fitted_no_worse_than_by_a_gaussian(rng):
     assert flow.log_prob(test).numpy().mean() > gaussian.mean()
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 def test_the_history_knows_the_best_epoch(rows):
     history = tff.fit(make_small("nice", 2), rows, **QUICK)
     assert history.best_epoch == np.argmin(history.history["val_nll"])
@@ -273,6 +291,7 @@ def test_reproducible_by_seed(rows):
     assert np.all(results[0] != results[2])
 
 
+@pytest.mark.kerases
 def test_statistics_come_from_the_training_rows(rows):
     """Trap 15, and DESIGN's rule that log_prob is in the data's units: no scaling by hand."""
     flow = make_small("nice", 2)
@@ -294,6 +313,7 @@ def test_batch_norm_statistics_are_set_before_weights_are_kept(rows, validation)
     np.testing.assert_allclose(kept, again, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_second_fit_goes_on_from_the_first(rows):
     flow = make_small("mlp", 2, num_layers=1)
     tff.fit(flow, rows, **(QUICK | {"epochs": 1}))
@@ -302,6 +322,7 @@ def test_a_second_fit_goes_on_from_the_first(rows):
     np.testing.assert_array_equal(flow.layers[0].loc, loc)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_doubles_train_too(rows, jit_compile):
     flow = make_small("nice", 2, dtype="float64")
@@ -323,6 +344,7 @@ def test_a_density_of_sequential_passes_warns(rows):
         tff.fit(tff.Flow([inverted], event_size=2), rows, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("count", mostly_slow([7, 2, 1], 1))
 def test_halves_of_a_batch_have_the_loss_and_gradient_of_the_whole(batch_norm, count, rng):
@@ -348,6 +370,8 @@ def test_rows_may_share_a_context(shape, rng):
     np.testing.assert_allclose(losses, -flow.log_prob(x, context=context), rtol=1e-6)
 
 
+@pytest.mark.kerases
+@pytest.mark.slow
 @pytest.mark.parametrize("name", mostly_slow(["maf", "iaf"], 1))
 def test_flow_model_trains_through_plain_keras(name, rows):
     """Traps 8 and 9: Keras 3 sees no variables in a tf.Module, and a while loop breaks its functional models."""
@@ -380,6 +404,7 @@ def test_a_variable_that_the_density_ignores_is_refused(rows):
         tff.fit(flow, rows, **QUICK)
 
 
+@pytest.mark.kerases
 def test_validation_counts_every_row_once():
     """Batches are padded to one size; the padding must not count, nor any row be lost."""
     from tfp_flows.training.rows import Rows, batches_of
@@ -416,6 +441,7 @@ def test_a_prime_number_of_steps_makes_equal_blocks_all_the_same():
         assert steps_at_once(kept) >= min(steps, 13)
 
 
+@pytest.mark.slow
 def test_an_optimizer_of_another_model_is_refused_and_that_of_the_same_flow_goes_on(rows):
     first, other = make_small("nice", 2), make_small("nice", 2)
     before = [v.numpy() for v in other.variables]
@@ -501,6 +527,7 @@ def test_batches_of_a_pipeline_are_checked(parts, context_size, sentence):
     assert flow.is_unstandardized
 
 
+@pytest.mark.slow
 def test_weights_below_zero_far_down_a_pipeline_end_the_training(monkeypatch):
     from tfp_flows.training import rows
 
