@@ -8,18 +8,16 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.ends import BetweenEnds
 from tfp_flows.bijectors.rows import as_rows
-from tfp_flows.bijectors.support import as_ends, check_interval
 from tfp_flows.checks import as_dtype, check_positive
 from tfp_flows.errors import InputError
-from tfp_flows.recipe import Recorded, spend
+from tfp_flows.recipe import Recorded
 
 __all__ = ["Circle", "wrapped"]
 
-ENDS = ("low", "high")
 
-
-class Circle(Recorded, tfp.bijectors.Bijector):
+class Circle(BetweenEnds, Recorded, tfp.bijectors.Bijector):
     """Takes each circular dimension from the circle `[-B, B)`, whose ends are one point, to a period of its own.
 
     ```
@@ -63,26 +61,12 @@ class Circle(Recorded, tfp.bijectors.Bijector):
     ) -> None:
         dtype = as_dtype(dtype)
         check_positive(interval=interval)
-        self.low, self.high = as_ends("low", low, -np.inf), as_ends("high", high, np.inf)
-        if self.low.shape != self.high.shape:
-            raise InputError(f"high must have {len(self.low)} ends, as low has; got {len(self.high)}.")
-        spend(len(self.low))
+        self._set_ends(low, high, dtype)
         for i, (a, b) in enumerate(zip(self.low.tolist(), self.high.tolist(), strict=True)):
-            check_interval(i, a, b, dtype)
             if np.isinf(a) != np.isinf(b):
                 raise InputError(f"low and high must both be numbers or both None; low[{i}] is {a!r}, high[{i}] {b!r}.")
         super().__init__(forward_min_event_ndims=1, dtype=tf.as_dtype(dtype), name=name)
         self.interval, self.event_size = float(interval), len(self.low)
-
-    @classmethod
-    def _parameter_properties(cls, dtype: tf.DType) -> dict:
-        return {}
-
-    @property
-    def made_with(self) -> dict[str, Any]:
-        """The arguments, by name; JSON has no infinity."""
-        ends = {name: [None if np.isinf(end) else end for end in getattr(self, name).tolist()] for name in ENDS}
-        return Recorded.made_with.fget(self) | ends
 
     def of_any_dtype(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`inverse(x)` and its log-det, `[..., D]` and `[...]`, in the dtype of the rows, whichever that is."""
@@ -93,12 +77,6 @@ class Circle(Recorded, tfp.bijectors.Bijector):
         z = tf.where(p.is_circular, _clipped(turned / p.scale - self.interval, -self.interval, self.interval), x)
         log_det = tf.where(is_far, tf.constant(-np.inf, x.dtype), -p.log_scale)
         return whole(z), whole(tf.reduce_sum(log_det, axis=-1))
-
-    def _inverse(self, x: tf.Tensor) -> tf.Tensor:
-        return self.of_any_dtype(x)[0]
-
-    def _inverse_log_det_jacobian(self, x: tf.Tensor) -> tf.Tensor:
-        return self.of_any_dtype(x)[1]
 
     def _forward(self, z: tf.Tensor) -> tf.Tensor:
         z, _, whole = as_rows(z, {})

@@ -8,16 +8,15 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.ends import BetweenEnds, numbers_inside
 from tfp_flows.bijectors.rows import as_rows
 from tfp_flows.checks import as_dtype
-from tfp_flows.errors import InputError
-from tfp_flows.recipe import Recorded, spend
-from tfp_flows.words import plural
+from tfp_flows.recipe import Recorded
 
-__all__ = ["Support", "as_ends", "check_interval"]
+__all__ = ["Support"]
 
 
-class Support(Recorded, tfp.bijectors.Bijector):
+class Support(BetweenEnds, Recorded, tfp.bijectors.Bijector):
     """Takes each dimension from the whole line to an interval of its own, whose ends are open.
 
     ```
@@ -61,23 +60,8 @@ class Support(Recorded, tfp.bijectors.Bijector):
         name: str = "support",
     ) -> None:
         dtype = as_dtype(dtype)
-        self.low, self.high = as_ends("low", low, -np.inf), as_ends("high", high, np.inf)
-        if self.low.shape != self.high.shape:
-            raise InputError(f"high must have {plural(len(self.low), 'end')}, as low has; got {len(self.high)}.")
-        spend(len(self.low))
-        for i, (a, b) in enumerate(zip(self.low.tolist(), self.high.tolist(), strict=True)):
-            check_interval(i, a, b, dtype)
+        self._set_ends(low, high, dtype)
         super().__init__(forward_min_event_ndims=1, dtype=tf.as_dtype(dtype), name=name)
-
-    @classmethod
-    def _parameter_properties(cls, dtype: tf.DType) -> dict:
-        return {}
-
-    @property
-    def made_with(self) -> dict[str, Any]:
-        """The arguments, by name; JSON has no infinity."""
-        ends = {name: [_or_none(end) for end in getattr(self, name).tolist()] for name in ("low", "high")}
-        return Recorded.made_with.fget(self) | ends
 
     def of_any_dtype(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`inverse(x)` and its log-det, `[..., D]` and `[...]`, in the dtype of the rows, whichever that is."""
@@ -93,12 +77,6 @@ class Support(Recorded, tfp.bijectors.Bijector):
         log_det = ends.log_width - log_above - log_below
         log_det = tf.where((inside == x) | unknown, log_det, tf.constant(-np.inf, x.dtype))
         return whole(z), whole(tf.reduce_sum(log_det, axis=-1))
-
-    def _inverse(self, x: tf.Tensor) -> tf.Tensor:
-        return self.of_any_dtype(x)[0]
-
-    def _inverse_log_det_jacobian(self, x: tf.Tensor) -> tf.Tensor:
-        return self.of_any_dtype(x)[1]
 
     def _forward(self, z: tf.Tensor) -> tf.Tensor:
         z, _, whole = as_rows(z, {})
@@ -155,7 +133,7 @@ def _ends_in(low: tuple[float, ...], high: tuple[float, ...], dtype: str) -> _En
     both = has_low & has_high
     a0, b0 = np.where(has_low, a, 0.0), np.where(has_high, b, 0.0)
     width = np.where(both, b0 - a0, 1.0)
-    inside = [_inside(*pair, dtype) for pair in zip(low, high, strict=True)]
+    inside = [numbers_inside(*pair, dtype) for pair in zip(low, high, strict=True)]
     numbers = {
         **{"low": a0, "low_rest": a0 - a0.astype(dtype), "high": b0, "high_rest": b0 - b0.astype(dtype)},
         **{"width": width, "log_width": np.log(width)},
@@ -164,43 +142,3 @@ def _ends_in(low: tuple[float, ...], high: tuple[float, ...], dtype: str) -> _En
     }
     kinds = {"has_low": has_low, "has_high": has_high, "has_one": has_low ^ has_high, "is_open": ~(has_low | has_high)}
     return _Ends(**{name: np.asarray(array, dtype) for name, array in numbers.items()}, **kinds)
-
-
-def _inside(low: float, high: float, dtype: str) -> tuple[float, float]:
-    """The least and the largest number of a dtype between two ends, which are rounded: none so small that it is 0."""
-    number, limits = np.dtype(dtype).type, np.finfo(dtype)
-    least, most = number(max(low, -limits.max)), number(min(high, limits.max))
-    while np.isfinite(low) and least <= number(low):
-        least = np.nextafter(least, number(np.inf)) if abs(least) > limits.tiny or least < 0 else limits.tiny
-    while np.isfinite(high) and most >= number(high):
-        most = np.nextafter(most, number(-np.inf)) if abs(most) > limits.tiny or most > 0 else -limits.tiny
-    return float(least), float(most)
-
-
-def check_interval(column: int, low: float, high: float, dtype: str) -> None:
-    """Raises `InputError` unless there are numbers between the ends, and their distance is one."""
-    given = f"low[{column}] is {low!r} and high[{column}] is {high!r}"
-    if not low < high:
-        raise InputError(f"low must be below high; {given}.")
-    finite = [end for end in (low, high) if np.isfinite(end)]
-    limits = np.finfo(dtype)
-    if max(map(abs, finite), default=0.0) > float(limits.max) / 4:  # a float32 would have the ends cast to it
-        raise InputError(f"low and high must be at most {limits.max / 4:.3g} in size in {dtype}; {given}.")
-    least, most = _inside(low, high, dtype)
-    if not least < most:
-        raise InputError(f"low and high must leave room for numbers of {dtype} between them; {given}.")
-
-
-def as_ends(name: str, ends: Any, missing: float) -> np.ndarray:
-    """The ends of D columns as float64, with an infinity where there is none."""
-    listed = ends.tolist() if hasattr(ends, "tolist") else ends
-    if not isinstance(listed, (list, tuple)) or not listed:
-        raise InputError(f"{name} must be a list of numbers, one for each dimension, None where open; got {ends!r}.")
-    listed = [missing if end is None else end for end in listed]
-    if any(isinstance(end, bool) or not isinstance(end, (int, float, np.number)) or end != end for end in listed):
-        raise InputError(f"{name} must be a list of numbers, one for each dimension, None where open; got {ends!r}.")
-    return np.array(listed, np.float64)
-
-
-def _or_none(end: float) -> float | None:
-    return end if np.isfinite(end) else None
