@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -194,6 +195,20 @@ def test_an_interrupt_leaves_a_usable_run(tmp_path, capsys, monkeypatch):
     assert (status, tff.Run.open(folder).metrics["epochs"]) == (0, 2)
     status, out, err = run(capsys, "train", "--resume", folder)
     assert (status, "NLL" in out, "epoch" in err) == (0, True, False)
+
+
+@pytest.mark.skipif(not hasattr(os, "kill"), reason="signals")
+def test_sigterm_outside_of_training_is_one_sentence(tmp_path, capsys, monkeypatch):
+    def stop(*_):
+        os.kill(os.getpid(), signal.SIGTERM)
+        pytest.fail("the signal was lost")
+
+    monkeypatch.setattr(tff.Run, "open", stop)
+    before = signal.getsignal(signal.SIGTERM)
+    status, out, err = run(capsys, "sample", tmp_path, "--out", tmp_path / "samples.csv")
+    assert (status, out) == (143, "")
+    assert err == "tfp-flows: stopped by SIGTERM; what was written is whole.\n"
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.parametrize(

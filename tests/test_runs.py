@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -424,6 +425,33 @@ def test_sigterm_ends_the_command_with_143_after_a_checkpoint(tmp_path):
     assert len(lines) == 1, err
     assert lines[0].startswith("tfp-flows: stopped by a signal")
     assert (out, (tmp_path / "run" / LOCK).exists()) == ("", False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("force", [False, True])
+def test_a_run_that_appears_meanwhile_is_left_alone(force, tmp_path):
+    """Copied there by somebody who knows nothing of locks."""
+    settings = {"flow": "mlp", "options": {"num_layers": 1}, "data": "gaussian", "epochs": 1, "steps_per_epoch": 5}
+    other = tff.Run.train(tmp_path / "other", **settings, seed=1, verbose=False)
+    folder = tmp_path / "run"
+    if force:
+        tff.Run.train(folder, **settings, seed=2, verbose=False)
+    claimed = RunFolder.commit
+
+    def copied_before(self, fill):
+        shutil.copytree(other.folder, self.path, dirs_exist_ok=True)
+        claimed(self, fill)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunFolder, "commit", copied_before)
+        with pytest.raises(tff.InputError, match=r"came meanwhile and are left alone: its own are in .*run-2, where"):
+            tff.Run.train(folder, **settings, seed=3, force=force, verbose=False)
+    left = tff.Run.open(folder)
+    assert (left.is_finished, left.metrics) == (True, other.metrics)
+    found = tff.Run.open(f"{folder}-2").resume(verbose=False)
+    assert found.is_finished
+    expected = tff.Run.train(tmp_path / "alone", **settings, seed=3, verbose=False)
+    assert (found.history, found.metrics["nll"]) == (expected.history, expected.metrics["nll"])
 
 
 @pytest.mark.slow

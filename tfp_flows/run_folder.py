@@ -36,6 +36,7 @@ class RunFolder:
         self.path = Path(path)
         self.training = self.path / TRAINING
         self._made: list[Path] = []  # folders that were not there before, and go again if nothing comes of them
+        self._known: list[tuple[int, int] | None] = []  # which weights are there, as far as this process knows
 
     @classmethod
     @contextlib.contextmanager
@@ -62,6 +63,7 @@ class RunFolder:
             folder._bring_back()
             if anew:
                 folder._make_room(force)
+            folder._known = folder._weights
             yield folder
         finally:
             folder._unlock()
@@ -74,28 +76,45 @@ class RunFolder:
     @property
     def stamp(self) -> tuple[int, int] | None:
         """What changes as soon as another flow is there; None while there is none."""
-        file = self.path / "flow.npz"
-        if not file.exists():
-            return None
-        facts = file.stat()
-        return facts.st_ino, facts.st_mtime_ns
+        return _stamp_of(self.path / "flow.npz")
+
+    @property
+    def _weights(self) -> list[tuple[int, int] | None]:
+        return [_stamp_of(self.path / name) for name in ("flow.npz", "weights.npz")]
 
     def commit(self, fill: Callable[[Path], None]) -> None:
         """Lets `fill` write results into a folder, and then makes them those of the run, all of them at once.
 
-        What was measured or drawn of earlier weights is removed.
+        What was measured or drawn of earlier weights is removed. Weights that somebody else has put there meanwhile are
+        left alone: then the results, and a training that may go on from them, are in a folder beside this one, which
+        the `InputError` names.
         """
         staged = self.path / STAGED
         shutil.rmtree(staged, ignore_errors=True)
         staged.mkdir()
         try:
             fill(staged)
+            if self._weights != self._known:
+                raise self._moved_aside(staged)
             os.rename(staged, self.path / COMMIT)
         except OSError as error:
             raise InputError(f"{self.path} cannot be written: {error.strerror or error}.") from error
         finally:
             shutil.rmtree(staged, ignore_errors=True)
         self.settle()
+        self._known = self._weights
+
+    def _moved_aside(self, staged: Path) -> InputError:
+        """Makes a run of its own of staged results, and says where."""
+        names = (self.path.with_name(f"{self.path.name}-{i}") for i in range(2, 10_000))
+        aside = next(path for path in names if not path.exists())
+        os.rename(staged, aside)
+        if self.training.exists():
+            os.rename(self.training, aside / TRAINING)
+        return InputError(
+            f"{self.path} has weights that are not of this training, came meanwhile and are left alone: its own are in "
+            f"{aside}, where resume finishes it."
+        )
 
     def settle(self) -> None:
         """Moves results that count into place, if a process was killed before it had."""
@@ -207,6 +226,15 @@ class RunFolder:
             (self.path / LOCK).unlink(missing_ok=True)
             for made in reversed(self._made):
                 made.rmdir()  # if it is empty
+
+
+def _stamp_of(file: Path) -> tuple[int, int] | None:
+    """What tells a file from any other that was or will be there; None while there is none."""
+    try:
+        facts = file.stat()
+    except FileNotFoundError:
+        return None
+    return facts.st_ino, facts.st_mtime_ns
 
 
 @contextlib.contextmanager
