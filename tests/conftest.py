@@ -19,11 +19,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what ru
 SMALL = {
     "maf": {"num_layers": 2, "hidden_units": (8, 8), "batch_norm": True},
     "iaf": {"num_layers": 2, "hidden_units": (8, 8)},
-    "real_nvp": {"num_layers": 3, "hidden_units": (8,), "batch_norm": True},
-    "nice": {"num_layers": 3, "hidden_units": (8,)},
-    "planar": {"num_layers": 3},
-    "mlp": {"num_layers": 3},
-    "nsf_coupling": {"num_layers": 3, "hidden_units": (8,), "num_bins": 5},
+    "real_nvp": {"num_layers": 2, "hidden_units": (8,), "batch_norm": True},
+    "nice": {"num_layers": 2, "hidden_units": (8,)},
+    "planar": {"num_layers": 2},
+    "mlp": {"num_layers": 2},
+    "nsf_coupling": {"num_layers": 2, "hidden_units": (8,), "num_bins": 5},
     "nsf": {"num_layers": 2, "hidden_units": (8, 8), "num_bins": 5},
     "naf": {"num_layers": 2, "hidden_units": (8, 8), "num_components": 3},
 }
@@ -47,14 +47,17 @@ SLOW += [("nsf circular", 3), ("maf", 1)]
 EXHAUSTIVE = (pytest.mark.slow, pytest.mark.exhaustive)
 
 
-def mostly_slow(cases: list, fast: int = 2, slow: int = 2, *, several: bool = False) -> list:
+def mostly_slow(cases: list, fast: int = 2, slow: int = 2, *, several: bool = False, kerases: int = 0) -> list:
     """The first few cases for every run, some for the full one, the rest for the exhaustive one.
 
-    They are of one argument each, or of several.
+    They are of one argument each, or of several. The first `kerases` of them are run under both.
     """
-    marks = [(), pytest.mark.slow, EXHAUSTIVE]
+    marks = [(), (pytest.mark.slow,), EXHAUSTIVE]
     return [
-        pytest.param(*(case if several else [case]), marks=marks[(i >= fast) + (i >= fast + slow)])
+        pytest.param(
+            *(case if several else [case]),
+            marks=marks[(i >= fast) + (i >= fast + slow)] + (pytest.mark.kerases,) * (i < kerases),
+        )
         for i, case in enumerate(cases)
     ]
 

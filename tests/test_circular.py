@@ -295,7 +295,9 @@ def test_beside_support_whole_numbers_and_whitening(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("train", [lambda *a: tff.fit(*a, epochs=1, steps_per_epoch=2, verbose=False), model_fit])
+@pytest.mark.parametrize(
+    "train", mostly_slow([lambda *a: tff.fit(*a, epochs=1, steps_per_epoch=2, verbose=False), model_fit], 1)
+)
 def test_a_circle_has_no_mean_to_be_far_off(train):
     """Rows near the seam, which in a fit of a flow that has statistics, or in Keras', are far from 0."""
     rng = np.random.default_rng(0)

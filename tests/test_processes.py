@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import mostly_slow
 
 ROOT = Path(__file__).parents[1]
 
@@ -101,8 +102,7 @@ assert {v.device[-5:] for v in placed.variables} == {"CPU:1"}
 """
 
 
-@pytest.mark.parametrize("legacy", ["0", "1"])
-@pytest.mark.slow
+@pytest.mark.parametrize("legacy", mostly_slow(["0", "1"], 0, 1))
 def test_several_devices(legacy):
     run("-c", MIRRORED, TF_USE_LEGACY_KERAS=legacy)
 

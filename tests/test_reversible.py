@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import SMALL, make_small, scramble
+from conftest import SMALL, make_small, mostly_slow, scramble
 
 import tfp_flows as tff
 
@@ -19,14 +19,11 @@ OPTION = dict.fromkeys(("maf", "iaf", "planar", "nsf", "naf"), "recompute") | di
     ("real_nvp", "nice", "nsf_coupling", "mlp"), "reversible"
 )
 ROWS = 6
-QUICK = (
-    "real_nvp",
-    "mlp",
-    "maf",
-)  # a network both ways, none, and one cheap direction: the others are for the full run
-every = pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in SMALL])
+# A network both ways, none, and one cheap direction; in the full run splines, and a solver without a network.
+NAMES = ["real_nvp", "mlp", "maf", "nsf", "planar"]
+every = pytest.mark.parametrize("name", mostly_slow([*NAMES, *sorted({*SMALL} - {*NAMES})], 3))
 # A compiler sees the chain, not the layers' kinds: one that is undone, and one that is recomputed, with a solver.
-compiled = pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) for n in ("nice", "maf")])
+compiled = pytest.mark.parametrize("name", mostly_slow(["maf", "nice"], 0, 1))
 
 
 def make_deep(name, num_layers=4, **options):

@@ -4,7 +4,10 @@ import copy
 import io
 import json
 import multiprocessing
+import os
 import pickle
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import SMALL, make_small, mostly_slow, scramble
+from conftest import EXHAUSTIVE, SMALL, make_small, mostly_slow, scramble
 
 import tfp_flows as tff
 from tfp_flows import state
@@ -72,7 +75,7 @@ def through_a_checkpoint(flow: tff.Flow, folder: Path) -> tff.Flow:
 
 
 # Each layer has its own test below, and every chain is saved and loaded in test_flows.py
-MARKS = {"maf": (), "nsf_coupling": pytest.mark.slow, "planar": pytest.mark.slow, "naf": pytest.mark.slow}
+MARKS = {"maf": (), "nsf_coupling": pytest.mark.slow, "planar": EXHAUSTIVE, "naf": EXHAUSTIVE}
 WAYS = {
     "folder": through_a_folder,
     "checkpoint": through_a_checkpoint,
@@ -113,6 +116,40 @@ def test_goes_to_a_process_and_comes_back():
         again, there = pool.apply(_score_in_a_process, (flow,))
     np.testing.assert_array_equal(there, scores(flow))
     np.testing.assert_array_equal(scores(again), scores(flow))
+
+
+RETURNED = """
+import multiprocessing
+import os
+import tfp_flows as tff
+
+class Twice(tff.bijectors.Scale):
+    pass
+
+def make(_):
+    return tff.Flow([Twice(2)], event_size=2), tff.bijectors.ActNorm(2)
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        flow, layer = pool.apply_async(make, (0,)).get(timeout=300)
+    print(type(flow.layers[0]).__name__, flow.log_prob([0.0, 0.0]).shape, layer.name)
+"""
+
+
+@pytest.mark.slow
+def test_comes_back_to_a_process_that_has_none(tmp_path):
+    """A pickle of a flow is all that another process needs; a script's own layers are found there too."""
+    (tmp_path / "script.py").write_text(RETURNED)
+    command = [sys.executable, str(tmp_path / "script.py")]
+    path = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, env=os.environ | path, capture_output=True, text=True, check=False)
+    assert done.stdout == "Twice () act_norm\n", done.stderr[-2000:]
+    (tmp_path / "flow.pickle").write_bytes(pickle.dumps(build("maf")))
+    code = f"import pickle; print(type(pickle.load(open({str(tmp_path / 'flow.pickle')!r}, 'rb'))).__name__)"
+    done = subprocess.run(
+        [*command[:1], "-c", code], env=os.environ | path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "Flow\n", done.stderr[-2000:]
 
 
 def _seeing_waves():

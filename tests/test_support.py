@@ -9,7 +9,7 @@ import pandas
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from conftest import EXHAUSTIVE, make_small, scramble
+from conftest import EXHAUSTIVE, make_small, mostly_slow, scramble
 from test_cli import FAST, call, run
 from test_flows import fresh, jacobian_of
 
@@ -423,8 +423,9 @@ LAWS = [
 ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "law", "ends", "is_whole"), LAWS, ids=[law[0] for law in LAWS])
+@pytest.mark.parametrize(
+    ("name", "law", "ends", "is_whole"), mostly_slow(LAWS[::-1], 0, several=True), ids=[law[0] for law in LAWS[::-1]]
+)
 def test_gap_of_known_laws(name, law, ends, is_whole):
     x = law.sample(20_000, seed=0).numpy()[:, None]
     options = {"support": {0: ends}, "dequantize": [0] if is_whole else []}

@@ -102,9 +102,8 @@ class Swap(tf.keras.callbacks.Callback):
         self.model.set_weights(self.own)
 
 
-@pytest.mark.kerases
 @pytest.mark.slow
-@pytest.mark.parametrize("name", mostly_slow(["nice", "maf"], 1))  # maf: with batch norm
+@pytest.mark.parametrize("name", mostly_slow(["nice", "maf"], 1, kerases=1))  # maf: with batch norm
 def test_the_weights_that_were_validated_are_kept(name, rows):
     """And with them their statistics."""
     flow = make_small(name, 2)
@@ -145,7 +144,6 @@ def test_a_training_that_had_ended_by_keras_own_backup_keeps_its_weights(rows, t
     assert nll[2] > nll[1] + 1
 
 
-@pytest.mark.kerases
 @pytest.mark.slow
 def test_stops_after_epochs_without_improvement(rows):
     optimizer = tf.keras.optimizers.SGD(0.0)
@@ -273,7 +271,6 @@ def test_few_rows_of_many_columns_are_fitted_no_worse_than_by_a_gaussian(rng):
     assert flow.log_prob(test).numpy().mean() > gaussian.mean()
 
 
-@pytest.mark.kerases
 @pytest.mark.slow
 def test_the_history_knows_the_best_epoch(rows):
     history = tff.fit(make_small("nice", 2), rows, **QUICK)
@@ -370,9 +367,8 @@ def test_rows_may_share_a_context(shape, rng):
     np.testing.assert_allclose(losses, -flow.log_prob(x, context=context), rtol=1e-6)
 
 
-@pytest.mark.kerases
 @pytest.mark.slow
-@pytest.mark.parametrize("name", mostly_slow(["maf", "iaf"], 1))
+@pytest.mark.parametrize("name", mostly_slow(["maf", "iaf"], 1, 0, kerases=1))
 def test_flow_model_trains_through_plain_keras(name, rows):
     """Traps 8 and 9: Keras 3 sees no variables in a tf.Module, and a while loop breaks its functional models."""
     flow = make_small(name, 2)

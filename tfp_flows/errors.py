@@ -39,7 +39,7 @@ class TrainingInterrupted(KeyboardInterrupt):
       signal: the number of the signal; SIGINT for Ctrl-C.
     """
 
-    def __init__(self, message: str, history: Any, signal: int = 2) -> None:
+    def __init__(self, message: str, history: Any = None, signal: int = 2) -> None:
         super().__init__(message)
         self.history, self.signal = history, signal
 

@@ -93,7 +93,8 @@ class Recorded:
         return alias
 
     def __reduce__(self) -> tuple:
-        return _revived, _taken_apart(self)
+        recipe, arrays, carried = _taken_apart(self)
+        return _revived, (recipe, arrays, carried, _classes_in(recipe))
 
     def __reduce_ex__(self, protocol: Any) -> tuple:
         return self.__reduce__()
@@ -131,10 +132,23 @@ def _taken_apart(made: Any) -> tuple[dict, dict[str, np.ndarray], list[Carried]]
     return recipe_of(made, carried), whole_arrays(made), carried
 
 
-def _revived(recipe: dict, arrays: dict[str, np.ndarray], carried: Sequence[Carried] = ()) -> Any:
+def _revived(
+    recipe: dict, arrays: dict[str, np.ndarray], carried: Sequence[Carried] = (), classes: dict[str, type] | None = None
+) -> Any:
+    _CLASSES.update(classes or {})  # another process may have imported none of them, or a script's by another name
     made = _made(recipe, _Made(c.network for c in carried))
     assign_arrays(made, arrays, "a copy")
     return made
+
+
+def _classes_in(recipe: Any) -> dict[str, type]:
+    """The classes that a recipe names, but for those of TFP: in a pickle they say where they are imported from."""
+    if isinstance(recipe, list):
+        return {name: cls for item in recipe for name, cls in _classes_in(item).items()}
+    if not isinstance(recipe, dict):
+        return {}
+    named = [name for name in (recipe.get("make"), recipe.get("class")) if isinstance(name, str) and name in _CLASSES]
+    return {name: _CLASSES[name] for name in named} | _classes_in(list(recipe.values()))
 
 
 def _name_of(cls: type) -> str:
