@@ -122,6 +122,13 @@ def test_plot_draws_the_figures_again(trained, capsys):
     (trained / "figures" / "flow.gif").unlink()
 
 
+def test_a_student_in_the_place_of_its_teacher_is_refused(trained, capsys):
+    before = (trained / "flow.npz").read_bytes()
+    status, _, err = run(capsys, "distill", trained, "--out", trained, "--force", *FAST)
+    assert (status, err) == (2, f"tfp-flows: --out must not be that of the teacher; got {trained}.\n")
+    assert (trained / "flow.npz").read_bytes() == before
+
+
 @pytest.mark.slow
 def test_distill_leaves_a_run_of_its_own(trained, tmp_path, capsys):
     out = tmp_path / "student"

@@ -464,3 +464,22 @@ def test_no_density_takes_named_columns_by_their_place():
     wanted = flow.log_prob(named[["height", "weight"]].to_numpy())
     for density in (flow.log_prob, flow.unnormalized_log_prob, lambda x: np.log(flow.prob(x))):
         np.testing.assert_allclose(density(named), wanted, rtol=1e-4)
+
+
+def test_bad_input_in_a_function_that_autograph_rewrites_is_the_same_sentence():
+    flow = scrambled("maf", 2)
+
+    @tf.function
+    def density(x):
+        return flow.log_prob(x)
+
+    with pytest.raises(tff.InputError, match=r"the last dimension of x must be 2; got shape \(4, 3\)"):
+        density(tf.zeros([4, 3], tf.float64))
+
+
+def test_a_flow_has_no_batch_to_take_a_part_of():
+    flow = scrambled("maf", 2)
+    assert flow[...] is flow
+    for part in (0, (0, 1), slice(2), tf.newaxis):
+        with pytest.raises(tff.InputError, match="without a batch"):
+            flow[part]

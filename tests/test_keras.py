@@ -81,11 +81,11 @@ def test_weights_of_another_flow_are_refused(tmp_path):
 @pytest.mark.parametrize("options", mostly_slow([{"mixing": "none"}, {"activation": "relu"}, {"order": 2}], 1))
 @pytest.mark.parametrize("name", ["x.weights.h5", "checkpoint"])
 def test_weights_of_a_flow_of_the_same_shapes_are_refused(name, options, tmp_path):
-    model = build()
+    model = build(num_layers=2)
     if "order" in options:
         model, other = (drawn_order(seed) for seed in (1, 2))
     else:
-        other = build(seed=1, **options)
+        other = build(seed=1, num_layers=2, **options)
     before = [v.numpy() for v in other.flow.variables]
     if name == "checkpoint":
         path, read = tf.train.Checkpoint(model=model).write(str(tmp_path / name)), tf.train.Checkpoint(model=other).read
@@ -602,3 +602,41 @@ def test_a_layer_that_is_frozen_stays_so(tmp_path):
     again.layers[-1].trainable = True
     assert len(again.trainable_weights) == len(flow.trainable_variables)
     assert len(tff.FlowLayer(flow).trainable_weights) == len(flow.trainable_variables)
+
+
+@pytest.mark.skipif(not KERAS_3, reason="tf_keras finds variables by itself")
+def test_a_flow_in_two_layers_takes_the_step_of_one():
+    """Whether it is in both itself, or as the base of another flow."""
+
+    def after_a_step(layers):
+        x = tf.keras.Input([2])
+        first, second = layers(make_small("nice", 2))
+        model = tf.keras.Model(x, tf.keras.layers.Add()([first(x), second(2.0 * x)]))
+        model.compile(tf.keras.optimizers.SGD(0.01), loss=lambda _, log_prob: -log_prob, jit_compile=False)
+        model.train_on_batch(ROWS, np.zeros(len(ROWS)))
+        assert len(model.trainable_variables) == len({id(v.value) for v in model.trainable_variables})
+        return [v.numpy() for v in first.flow.trainable_variables]
+
+    alone = after_a_step(lambda flow: [tff.FlowLayer(flow)] * 2)
+    both = after_a_step(lambda flow: [tff.FlowLayer(flow), tff.FlowLayer(flow)])
+    for one, other in zip(alone, both, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    base = make_small("nice", 2)
+    flow = make_small("nice", 2, base=base)
+    layers = [tff.FlowLayer(base), tff.FlowLayer(flow)]
+    assert {id(v) for v in layers[0].variables} < {id(v) for v in layers[1].variables}
+    layers[0].trainable = False  # whatever is frozen in layers, a training of the flow's own trains
+    assert len(tff.FlowModel(base).trainable_variables) == len(base.trainable_variables)
+
+
+@pytest.mark.kerases
+@pytest.mark.slow
+def test_validation_data_may_be_an_array():
+    history = build().fit(ROWS, validation_data=ROWS, epochs=1, verbose=0).history
+    assert np.isfinite(history["val_nll"]).all()
+
+
+def test_classes_are_refused():
+    for call in (build().fit, build().train_on_batch):
+        with pytest.raises(tff.InputError, match=r"class_weight must be None.*give sample_weight"):
+            call(ROWS, class_weight={0: 1.0})

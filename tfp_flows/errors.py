@@ -13,6 +13,8 @@ class InputError(ValueError):
     The command line prints that sentence and exits 2. It is a `ValueError`, so callers may catch that.
     """
 
+    ag_pass_through = True  # AutoGraph, which rewrites the functions that it traces, would raise an error of its own
+
     def __init__(self, message: str) -> None:
         super().__init__(re.sub(r"\s*\n\s*", " ", message))  # what was received may take several lines to print
 

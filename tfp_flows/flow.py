@@ -463,6 +463,12 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
     def _parameter_properties(cls, dtype: tf.DType, num_classes: int | None = None) -> dict:
         return {}
 
+    def __getitem__(self, slices: Any) -> "Flow":
+        """The flow itself for `flow[...]`: it has no batch of distributions to take a part of."""
+        if slices is not Ellipsis and slices != ():
+            raise InputError(f"a flow is one distribution, without a batch to take part of; got [{in_short(slices)}].")
+        return self
+
     def _batch_shape(self) -> tf.TensorShape:
         return tf.TensorShape([])
 

@@ -165,6 +165,8 @@ class Run:
         """Fits a student to this run's flow, by `tff.distill`, into a folder of its own; options as for `train`."""
         self.flow  # noqa: B018 - a run without a flow is refused before a folder is made
         check_text(flow=flow)
+        if isinstance(folder, (str, os.PathLike)) and Path(folder).resolve() == self.folder.resolve():
+            raise InputError(f"folder must not be that of the teacher; got {folder}.")
         settings = {
             **{"teacher": str(self.folder.resolve()), "flow": flow, "options": _options(options), "epochs": epochs},
             **{"batch_size": batch_size, "learning_rate": learning_rate, "steps_per_epoch": steps_per_epoch},

@@ -1,5 +1,6 @@
 """FlowLayer: a flow as a Keras layer, of whichever Keras TensorFlow has, for models of the user's own."""
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +49,8 @@ class FlowLayer(tf.keras.layers.Layer):
     TensorShape([5])
     """
 
+    _has_own_faces = False  # whether no other layer shares what Keras knows of the variables, such as being frozen
+
     def __init__(self, flow: Flow, **options: Any) -> None:
         if not isinstance(flow, Flow):
             raise InputError(f"flow must be a tff.Flow; got {in_short(flow)}.")
@@ -55,7 +58,7 @@ class FlowLayer(tf.keras.layers.Layer):
             options["name"] = _new_name(flow.name)
         super().__init__(**{"dtype": flow.dtype.name, "autocast": False, **options})
         self.flow, self._refusal, self._has_warned = flow, None, False
-        self.adopted = _adopted(flow.variables)
+        self.adopted = _adopted(flow.variables, self._has_own_faces or not self.trainable)
         if not self.trainable:  # Keras 3 tells the variables so when it changes, and there were none then
             for variable in self.adopted or ():
                 variable.trainable = False
@@ -135,8 +138,15 @@ def _key(name: str) -> str:
     return name.replace("/", ".")  # an HDF5 group takes a slash for a group inside
 
 
-def _adopted(variables: Any) -> list | None:
-    """The variables as Keras 3 knows them: new faces of the same values. tf_keras finds those of a module by itself."""
+_faces: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()  # by the identity of the variable
+
+
+def _adopted(variables: Any, anew: bool) -> list | None:
+    """The variables as Keras 3 knows them: faces of the same values. tf_keras finds those of a module by itself.
+
+    A model that has a variable in two layers must see one: a step would go down its gradient once for each face. What
+    is frozen in another layer is not shared with one that trains.
+    """
     if not hasattr(tf.keras, "Variable"):
         return None
 
@@ -149,7 +159,13 @@ def _adopted(variables: Any) -> list | None:
         def _initialize(self, value: Any) -> None:
             self._value = self._own
 
-    return [Adopted(variable) for variable in variables]
+    if anew:
+        return [Adopted(variable) for variable in variables]
+    known = [_faces.get(id(variable)) for variable in variables]
+    shared = [face is not None and face.trainable == v.trainable for v, face in zip(variables, known, strict=True)]
+    made = [face if share else Adopted(v) for v, face, share in zip(variables, known, shared, strict=True)]
+    _faces.update({id(variable): face for variable, face in zip(variables, made, strict=True)})
+    return made
 
 
 def _new_name(name: str) -> str:

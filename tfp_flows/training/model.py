@@ -24,6 +24,12 @@ FEW_ROWS, MOST_ROWS = 16, 10_000  # whose mean and spread say something of the o
 __all__ = ["FlowModel", "TrainedFlow"]
 
 
+class _OwnLayer(FlowLayer):
+    """The layer of a model that has no other: whatever was frozen elsewhere is trained here."""
+
+    _has_own_faces = True
+
+
 class TrainedFlow(tf.keras.Model):
     """A flow as a Keras model, whatever the loss: a subclass has `losses_of(data, training) -> (losses, weights)`.
 
@@ -48,7 +54,7 @@ class TrainedFlow(tf.keras.Model):
         super().__init__(name=name, dtype=flow.dtype.name)
         if not flow.trainable_variables:
             raise InputError(f"{flow.name} has no trainable variables: there is nothing to fit.")
-        self.layer, self.loss_name, self._in_blocks = FlowLayer(flow), loss_name, in_blocks
+        self.layer, self.loss_name, self._in_blocks = _OwnLayer(flow), loss_name, in_blocks
         if steps_in_xla:
             self._steps = tf.function(self._steps, jit_compile=True, autograph=False)
         self.mean = tf.keras.metrics.Mean(name=loss_name)
@@ -225,6 +231,7 @@ class FlowModel(TrainedFlow):
         **options: Any,
     ) -> Any:
         """As any Keras model's, on rows x and their context y."""
+        _refuse_classes(options)
         table = x
         x, y, sample_weight = arrays_of(self.flow, x, y, sample_weight)
         check_digits(self.flow, table)
@@ -234,6 +241,8 @@ class FlowModel(TrainedFlow):
             check_digits(self.flow, table)
         elif validation_data is not None:
             validation_data = arrays_of(self.flow, validation_data)[0]
+            if hasattr(validation_data, "shape"):  # tf_keras wants a tuple
+                validation_data = (validation_data,)
         if not self._has_noise:  # `tff.fit` sets statistics itself
             self._warn_of_far_rows(x, y)
             warn_of_batch_norm(self.flow)
@@ -255,6 +264,7 @@ class FlowModel(TrainedFlow):
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **options: Any) -> Any:
         """As any Keras model's, on rows x and their context y."""
+        _refuse_classes(options)
         x, y, sample_weight = arrays_of(self.flow, x, y, sample_weight)
         return super().train_on_batch(x, y, sample_weight=sample_weight, **options)
 
@@ -328,6 +338,12 @@ class FlowModel(TrainedFlow):
             return [(x, context)]
         cuts = (slice(rows // 2), slice(rows // 2, None))
         return [(x[cut], None if context is None else context[cut]) for cut in cuts]
+
+
+def _refuse_classes(options: dict[str, Any]) -> None:
+    """Raises `InputError` for weights of classes: Keras would take the context for their numbers."""
+    if options.get("class_weight") is not None:
+        raise InputError("class_weight must be None, as rows of a flow have no classes: give sample_weight.")
 
 
 class _Gap(tf.keras.metrics.Metric):
