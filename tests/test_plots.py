@@ -19,13 +19,13 @@ DPI = 50
 
 
 def _flow(seed: int = 0) -> "tff.Flow":
-    flow = scramble(make_small("real_nvp", 2, whiten=False, log_scale_bound=5.0), seed=seed)
+    flow = scramble(make_small("real_nvp", 2, num_layers=3, whiten=False, log_scale_bound=5.0), seed=seed)
     flow.standardize(tff.datasets.two_moons().sample(1000, seed=0))
     return flow
 
 
 def _samples_of_a_line():
-    flow = scramble(make_small("planar", 1))
+    flow = scramble(make_small("planar", 1, num_layers=3))
     return tff.plots.samples(flow, np.random.default_rng(0).normal(size=(500, 1)))
 
 
