@@ -42,7 +42,7 @@ def test_neighbours_are_apart_from_the_first_layer_on():
 
 @pytest.mark.parametrize("name", COUPLING)
 def test_two_dimensions_change_places_and_nothing_is_dealt(name):
-    flow = make_small(name, 2, mixing="reverse")
+    flow = make_small(name, 2, num_layers=3, mixing="reverse")
     assert flow.config["mixing"] == [None, [1, 0], [1, 0]]
     assert [layer.name for layer in flow.layers if "permute" in layer.name] == ["permute1", "permute2"]
 
