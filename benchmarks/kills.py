@@ -33,7 +33,6 @@ import numpy as np
 import tfp_flows as tff
 import tfp_flows.cli
 
-ROOT = Path(__file__).parents[1]
 EVERY = 0.5
 SERVER = multiprocessing.get_context("forkserver")
 TRAINING = ["--flow", "real_nvp", "--batch-norm", "--data", "two_moons", "--num-layers", "2", "--hidden-units", "16,16"]
