@@ -67,8 +67,10 @@ def campaign(scratch: Path, number: int, jobs: int, seed: int, epochs: int) -> d
     cases = [(i, rng.choice(list(STATUSES)), rng.uniform(0, seconds), rng.random()) for i in range(number)]
     counts = Counter(dict.fromkeys(("kills", "lost", "mixed", "different", "wrong status", "resumed", "begun anew"), 0))
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for found in pool.map(lambda case: one(scratch, training, *case), cases):
+        for i, found in enumerate(pool.map(lambda case: one(scratch, training, *case), cases), 1):
             counts.update(found)
+            if i % 10 == 0:
+                print(f"{i} of {number}: {dict(counts)}", file=sys.stderr, flush=True)
     return dict(counts)
 
 
