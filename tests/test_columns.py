@@ -5,6 +5,7 @@ import pytest
 
 from tfp_flows import datasets
 from tfp_flows.datasets import check_trainable, column_warnings, judge_columns
+from tfp_flows.datasets.columns import context_warnings
 from tfp_flows.errors import InputError
 
 N = 4000
@@ -164,6 +165,29 @@ def test_the_sentences():
     ]
 
 
+@pytest.mark.parametrize(
+    ("context", "sentence"),
+    [
+        (lambda a, b: 2 * a, "x: column 'a' is a linear function of the context's column 'k'"),
+        (lambda a, b: np.exp(b), "x: column 'b' is a rising function of the context's column 'k'"),
+        (lambda a, b: b**2, "x: the context's column 'k' is a function of column 'b'"),
+        (lambda a, b: a - b, "x: column 'b' is a linear combination of the context's column 'k', column 'a'"),
+        (lambda a, b: a + 0.1 * np.sin(1e3 * b), None),
+        (lambda a, b: a > 0, None),
+        (lambda a, b: 0 * a, None),
+    ],
+)
+def test_a_column_without_a_density_given_its_context_is_named(context, sentence, rng):
+    rows = rng.normal(size=(1000, 2))
+    context = np.stack([context(*rows.T), rng.normal(size=1000)], axis=1)
+    said = context_warnings(rows, context, columns=["a", "b"], context_columns=["k", "l"])
+    assert [one.removesuffix(": there is no density given that; leave one out.") for one in said] == (
+        [] if sentence is None else [sentence]
+    )
+    rows[:, 1] = 3 * rows[:, 0]  # which depends on no context
+    assert context_warnings(rows, context[:, 1:]) == []
+
+
 def test_two_whole_columns_are_two_warnings_whatever_their_rows_repeat(rng):
     assert kinds(rng.integers(0, 2, (500, 2))) == [(0, "whole"), (1, "whole")]
     assert kinds(rng.poisson(3.0, (N, 4))) == [(i, "whole") for i in range(4)]
@@ -197,11 +221,15 @@ def test_sparse_columns_are_not_taken_for_copies_of_each_other():
     [
         ([[1.0, 2.0]], None, "x has 1 row; training needs at least 2."),
         ([[1.0], [2.0]], [1, 0], "x has 1 row of positive weight; training needs at least 2."),
-        ([[1.0, 2.0], [1.0, 3.0]], None, "x: column 1 is 1.0 in every row and has no density; leave it out."),
+        (
+            [[1.0, 2.0], [1.0, 3.0]],
+            None,
+            "x: column 1 is 1.0 in all 2 rows of training and has no density; leave it out.",
+        ),
         (
             [[1.0, 2.0], [1.0, 3.0], [2.0, 4.0]],
             [1, 1, 0],
-            "x: column 1 is 1.0 in every row of positive weight and has no density; leave it out.",
+            "x: column 1 is 1.0 in all 2 rows of training of positive weight and has no density; leave it out.",
         ),
         (1e16 + np.arange(5.0)[:, None], None, "x: column 1 is 1e+16 give or take 2, which is lost in the rounding"),
         (
@@ -229,7 +257,7 @@ def test_several_constants_are_counted():
     with pytest.raises(InputError) as caught:
         check_trainable(np.ones((5, 4)), columns=list("abcd"))
     assert str(caught.value) == (
-        "x: column 'a' is 1.0 in every row and has no density; leave it out; 3 more columns are no better."
+        "x: column 'a' is 1.0 in all 5 rows of training and has no density; leave it out; 3 more columns are no better."
     )
 
 

@@ -46,6 +46,16 @@ def test_a_table_is_scored_by_names_in_any_order(trained, table, tmp_path, capsy
     frame.rename(columns={"age": "years"}).to_csv(tmp_path / "wrong.csv", index=False)
     status, _, said = run(capsys, "score", trained, "--data", tmp_path / "wrong.csv")
     assert (status, "has no column 'age'" in said) == (2, True)
+    for options, message in [
+        (["height", "age"], "--columns must be those of the flow, height, weight; got ['height']."),
+        (["height", "weight"], "--columns must be those of the flow, height, weight; got ['height']."),
+        (["height,weight", "2"], "--context-columns must be others than columns; got 'height' in both."),
+        (["height,weight", "weight"], "--context-columns must be others than columns; got 'weight' in both."),
+        (["2,3", "3"], "--context-columns must be others than columns; got 3 in both."),
+    ]:
+        words = ["--columns", options[0], "--context-columns", options[1]]
+        status, _, said = run(capsys, "score", trained, "--data", table, *words)
+        assert (status, message in said) == (2, True), said
 
 
 def test_samples_have_a_header_and_their_context(trained, table, tmp_path, capsys):

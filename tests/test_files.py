@@ -479,10 +479,10 @@ def test_training_needs_more_than_scoring():
         assert as_rows(x).shape == as_rows(x, purpose="score").shape == np.shape(x)
     assert refusal(as_rows, one, purpose="train") == "x has 1 row; training needs at least 2."
     assert refusal(as_rows, constant, purpose="train", name="a.csv") == (
-        "a.csv: column 1 is 1.0 in every row and has no density; leave it out."
+        "a.csv: column 1 is 1.0 in all 2 rows of training and has no density; leave it out."
     )
     frame = pd.DataFrame({"height": [1.0, 2.0], "unit": [3, 3]})
-    assert "column 'unit' is 3.0 in every row" in refusal(as_rows, frame, purpose="train")
+    assert "column 'unit' is 3.0 in all 2 rows of training" in refusal(as_rows, frame, purpose="train")
     assert as_rows(TABLE, purpose="train") is TABLE
     assert refusal(as_rows, one, purpose="fit") == "purpose is 'fit'; expected 'score' or 'train'."
 

@@ -640,3 +640,39 @@ def test_classes_are_refused():
     for call in (build().fit, build().train_on_batch):
         with pytest.raises(tff.InputError, match=r"class_weight must be None.*give sample_weight"):
             call(ROWS, class_weight={0: 1.0})
+
+
+@pytest.mark.kerases
+def test_terminate_on_nan_stops_at_the_first_loss_that_is_none():
+    history = build().fit(
+        np.full_like(ROWS, 1e30), epochs=3, batch_size=50, verbose=0, callbacks=tf.keras.callbacks.TerminateOnNaN()
+    )
+    assert len(history.epoch) == 1
+
+
+@pytest.mark.kerases
+@pytest.mark.parametrize("optimizer", [None, "adamm", 3])
+def test_what_is_no_optimizer_is_refused(optimizer):
+    with pytest.raises(tff.InputError, match=f"optimizer must be one of tf.keras.optimizers.*got {optimizer!r}"):
+        build().compile(optimizer)
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.array([["a", "b"]] * 5), "row 1, column 1 is 'a'; expected a finite number"),
+        (ROWS[:0], r"x must have rows; got shape \[0, 2\]"),
+    ],
+)
+def test_what_are_no_rows_is_refused(x, message):
+    model = build()
+    for call in (model.fit, model.evaluate, model.predict, model.train_on_batch, model.predict_on_batch):
+        with pytest.raises(tff.InputError, match=message):
+            call(x)
+
+
+@pytest.mark.kerases
+def test_a_stream_of_dicts_is_refused():
+    stream = tf.data.Dataset.from_tensor_slices({"a": ROWS[:, 0], "b": ROWS[:, 1]}).batch(50)
+    with pytest.raises(tff.InputError, match=r"x of a batch must be a tensor.*got a dict of a, b"):
+        build().fit(stream, verbose=0)

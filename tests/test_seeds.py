@@ -63,6 +63,17 @@ def test_seeds_of_tfp():
     assert flow.sample(3, seed=tfp.util.SeedStream(1, salt="draws")).shape == (3, 2)
 
 
+def test_a_number_of_a_graph_is_a_seed():
+    for seed in (5, -1, 7 + 2**32, -(2**40) + 3):
+        np.testing.assert_array_equal(tf.function(stateless)(tf.constant(seed, tf.int64)), stateless(seed))
+
+
+@pytest.mark.parametrize("seed", [tf.random.Generator.from_seed(1).state, tf.constant([1.0, 2.0])])
+def test_the_state_of_a_generator_is_no_seed(seed):
+    with pytest.raises(tff.InputError, match="seed must be an integer, a seed of TFP's or None"):
+        scrambled("nice", 2).sample(3, seed=seed)
+
+
 @pytest.mark.parametrize("seed", [1.5, "1"])
 def test_what_is_no_seed_is_refused(seed):
     with pytest.raises(tff.InputError, match=f"seed must be an integer.*got {seed!r}"):

@@ -398,7 +398,7 @@ def test_the_command(tmp_path, capsys):
         (["--support", "snow:0:"], "--support has 'snow'; the columns of"),
         (["--support", "rain:2:1"], "--support must have its low end below the high one; got [2.0, 1.0] for 'rain'"),
         (["--support", "share:0:3"], "column 'share' is -"),
-        (["--whole", "rain"], "no whole number; train it without --whole, or round it"),
+        (["--whole", "rain"], " below the header, column 'rain' is"),
         (["--whole", "snow"], "--whole has 'snow'; the columns of"),
     ]:
         status, _, said = run(capsys, *words, *options, "--out", tmp_path / "third")

@@ -458,7 +458,7 @@ def test_an_optimizer_of_another_model_is_refused_and_that_of_the_same_flow_goes
     [
         ({"x": np.zeros([10, 3])}, "3 columns"),
         ({"x": np.array([[1.0, np.nan]] * 5)}, "nan"),
-        ({"x": np.ones([10, 2])}, "column 1 is 1.0 in every row"),
+        ({"x": np.ones([10, 2])}, "column 1 is 1.0 in all 9 rows of training"),
         ({"x": np.ones([1, 2])}, "row"),
         ({"x": [["a", "b"]] * 3}, "'a'"),
         ({"context": np.zeros([5, 1])}, "context"),

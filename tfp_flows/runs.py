@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -431,6 +431,7 @@ class _Source:
         context = self.table(self._context_columns)
         if self._columns is not None:
             x = self.table(self._columns)
+            self._check_apart(x.columns, context.columns)
             return _Rows(x.rows, context.rows, x.columns, context.columns)
         table = self.table(None)
         left = sorted({*range(table.rows.shape[1])} - set(positions("context_columns", self._context_columns, table)))
@@ -439,12 +440,29 @@ class _Source:
         names = table.columns and tuple(table.columns[i] for i in left)
         return _Rows(table.rows[:, left], context.rows, names, context.columns)
 
+    def _check_apart(self, columns: Sequence[str] | None, context_columns: Sequence[str] | None) -> None:
+        """Raises `InputError` for a column that is to be modelled and to be the context as well."""
+        mine, theirs = self._columns, self._context_columns
+        if columns and not all(isinstance(column, int) for column in (*mine, *theirs)):
+            mine, theirs = columns, context_columns
+        for column in mine:
+            if column in theirs:
+                raise InputError(f"context_columns must be others than columns; got {in_short(column)} in both.")
+
+    def _check_chosen(self, table: "Table", wanted: Sequence[str] | None, argument: str, chosen: Any) -> None:
+        """Raises `InputError` where an argument leaves columns of the file out that the flow was fitted to."""
+        absent = [] if chosen is None else [name for name in wanted or () if name not in (table.columns or wanted)]
+        if absent:
+            every = ", ".join(wanted)
+            raise InputError(f"{argument} must be those of the flow, {every}; got {in_short(chosen)}.")
+
     def matched(self, flow: "Flow", *, drop_extra: bool = False) -> _Rows:
         """The columns that a flow was fitted to, by their names where both have some."""
         from tfp_flows import datasets
 
         if not flow.context_size:
             table = self.table(self._columns)
+            self._check_chosen(table, flow.columns, "columns", self._columns)
             _say_order(table, flow.columns)
             return _Rows(datasets.matched(table, flow.columns, event_size=flow.event_size, drop_extra=drop_extra))
         if self._context_columns is None:
@@ -456,6 +474,8 @@ class _Source:
             rows = self.parted()
             x = datasets.Table(rows.x, rows.columns, self.name)
             context = datasets.Table(rows.context, rows.context_columns, self.name)
+            self._check_chosen(x, flow.columns, "columns", self._columns)
+            self._check_chosen(context, flow.context_columns, "context_columns", self._context_columns)
             _say_order(x, flow.columns)
         return _Rows(
             datasets.matched(x, flow.columns, event_size=flow.event_size, drop_extra=True),

@@ -33,7 +33,10 @@ def stateless(seed: Any) -> Any:
     try:
         seed = operator.index(seed)
     except TypeError as error:  # a pair of integers, a stream of seeds, None
-        if seed is None or callable(seed) or any(map(tf.is_tensor, tf.nest.flatten(seed))) or _is_pair(seed):
+        if _is_integer(seed):  # of a graph
+            wide = tf.cast(seed, tf.int64)
+            return tf.cast(tf.stack([tf.bitwise.right_shift(wide, tf.constant(32, tf.int64)), wide]), tf.int32)
+        if seed is None or callable(seed) or _is_pair(seed):
             return seed
         raise InputError(f"seed must be an integer, a seed of TFP's or None; got {in_short(seed)}.") from error
     if not -(2**63) <= seed < 2**63:
@@ -45,6 +48,14 @@ def stateless(seed: Any) -> Any:
 
 
 def _is_pair(seed: Any) -> bool:
+    if tf.is_tensor(seed):
+        return seed.dtype.is_integer and seed.shape.is_compatible_with([2])
+    if isinstance(seed, (list, tuple)) and any(map(tf.is_tensor, seed)):
+        return len(seed) == 2 and all(_is_integer(part) or isinstance(part, int) for part in seed)
     return (
         isinstance(seed, (list, tuple, np.ndarray)) and np.shape(seed) == (2,) and np.asarray(seed).dtype.kind in "iu"
     )
+
+
+def _is_integer(part: Any) -> bool:
+    return tf.is_tensor(part) and part.dtype.is_integer and part.shape.rank == 0

@@ -30,7 +30,7 @@ from tfp_flows.datasets.refusals import column_label, some_of
 from tfp_flows.errors import InputError
 from tfp_flows.words import in_short, plural
 
-__all__ = ["Finding", "check_trainable", "column_warnings", "judge_columns"]
+__all__ = ["Finding", "check_trainable", "column_warnings", "context_warnings", "judge_columns"]
 
 _FREQUENT = 0.02  # of the rows with one value: no longer a rounded continuous column (see above)
 _REPEATED = 0.01  # of the rows that occur before
@@ -124,6 +124,40 @@ def column_warnings(
     return sentences
 
 
+def context_warnings(
+    rows: np.ndarray,
+    context: np.ndarray,
+    *,
+    columns: Sequence[str] | None = None,
+    context_columns: Sequence[str] | None = None,
+) -> list[str]:
+    """One sentence for each column, of rows `[n, D]`, that has no density given its context `[n, C]`.
+
+    The two determine each other: one is a function of the other, or a linear combination with others' help.
+    """
+    size, width = context.shape[1], rows.shape[1]
+    if size + width > _WIDEST:
+        return []
+    labels = [f"the context's {label}" for label in _labels(size, context_columns)] + _labels(width, columns)
+    both = np.unique(np.concatenate([context, rows], axis=1), axis=0)
+    if len(both) > _SAMPLE:
+        both = both[np.sort(np.random.default_rng(0).choice(len(both), _SAMPLE, replace=False))]
+    sentences = []
+    with np.errstate(all="ignore"):
+        for column, others, how in dependences(both):
+            parts = {column, *others}
+            if min(parts) < size <= max(parts):
+                found = f"{how} of {labels[others[0]]}"
+                if len(others) > 1:
+                    found = f"a linear combination of {some_of([labels[i] for i in others], 4)}"
+                sentences.append(f"x: {labels[column]} is {found}: there is no density given that; leave one out.")
+    return sentences
+
+
+def _labels(width: int, columns: Sequence[str] | None) -> list[str]:
+    return [column_label(i, columns and [repr(title) for title in columns]) for i in range(width)]
+
+
 def check_trainable(
     rows: np.ndarray,
     *,
@@ -183,7 +217,9 @@ def _fatal(
         where = f"{name}: {column_label(i, labels)}"
         low, high = column.min(), column.max()
         if low == high:
-            sentence = f"{where} is {low} in every row{weighted} and has no density; leave it out."
+            sentence = (
+                f"{where} is {low} in all {len(rows):,} rows of training{weighted} and has no density; leave it out."
+            )
             yield Finding("constant", i, sentence, True)
             continue
         size = max(-low, high)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors import MaskedAutoregressiveFlow
 from tfp_flows.checks import check_flags, check_number, check_part, given
-from tfp_flows.datasets import column_warnings
+from tfp_flows.datasets.columns import column_warnings, context_warnings
 from tfp_flows.errors import DivergenceError, InputError, RoundingWarning, TrainingInterrupted
 from tfp_flows.flow import Flow
 from tfp_flows.training.batch_norm import check_whole_batches
@@ -276,7 +276,12 @@ def _warn_of_columns(flow: Flow, source: Source) -> None:
         names = flow.columns or source.columns
         rows = with_noise(source.rows.x, flow.dequantize, np.random.default_rng(0))
         options = {"weight": source.rows.weight, "columns": names, "dtype": flow.dtype.name}
-        for sentence in column_warnings(rows, **options):
+        sentences = column_warnings(rows, **options)
+        if source.rows.context is not None:
+            used = slice(None) if source.rows.weight is None else source.rows.weight > 0
+            theirs = {"columns": names, "context_columns": flow.context_columns or source.context_columns}
+            sentences += context_warnings(rows[used], source.rows.context[used], **theirs)
+        for sentence in sentences:
             warnings.warn(sentence, stacklevel=3)
 
 

@@ -34,6 +34,8 @@ def arrays_of(flow: Flow, x: Any, context: Any = None, weight: Any = None) -> tu
     check_order(x=x, context=context, sample_weight=weight)
     check_unmasked("sample_weight", weight)
     x, context = in_order(flow, x, "x"), in_order(flow, context, "context")
+    if _length(x) == 0:
+        raise InputError(f"x must have rows; got shape {list(x.shape)}.")
     weight = _weights(weight)
     for name, part in (("context", context), ("sample_weight", weight)):
         if part is not None and _length(part) != _length(x):
@@ -98,7 +100,8 @@ def in_order(flow: Flow, table: Any, name: str) -> Any:
     if tf.is_tensor(table) or (hasattr(table, "shape") and len(table.shape) == 2 and not has_names(table)):
         if len(table.shape) < 1 or table.shape[-1] not in (None, size):
             raise InputError(f"{name} must be rows of {plural(size, 'column')}; got shape {list(table.shape)}.")
-        return table
+        if getattr(table.dtype, "kind", "f") in "biuf":
+            return table
     return matched(table, columns, name=name, event_size=size).astype(flow.dtype.as_numpy_dtype)
 
 

@@ -20,19 +20,21 @@ def check_inside(
 ) -> None:
     """Raises `InputError` for the first number of rows `[N, D]` that has no log-probability under any weights.
 
-    The sentence names its row, from 1 or by `numbers`, and its column: by its name where `columns` has them.
+    The sentence names its row, from 1 or by its number in a file, and its column: by its name where `columns` has them.
     """
-    numbers = np.arange(1, len(x) + 1) if numbers is None else numbers
     labels = None if columns is None else [repr(title) for title in columns]
+
+    def place(row: int, column: int) -> str:
+        number = row + 1 if numbers is None else numbers[row]
+        below = "" if numbers is None or columns is None else " below the header"
+        return f"{name}: row {number}{below}, {column_label(column, labels)} is {x[row, column]:.6g}"
+
     whole = list(flow.dequantize)
     broken = np.zeros(x.shape, bool)
     broken[:, whole] = x[:, whole] != np.floor(x[:, whole])
     if broken.any():
         row, column = np.argwhere(broken)[0]
-        raise InputError(
-            f"{name}: row {numbers[row]}, {column_label(column, labels)} is {x[row, column]:.6g}, no whole number; "
-            "train it without dequantize, or round it."
-        )
+        raise InputError(f"{place(row, column)}, no whole number; train it without dequantize, or round it.")
     if flow.support is None:
         return
     low, high = (ends.astype(x.dtype) for ends in flow.support)
@@ -41,8 +43,8 @@ def check_inside(
     if outside.any():
         row, column = np.argwhere(outside)[0]
         raise InputError(
-            f"{name}: row {numbers[row]}, {column_label(column, labels)} is {x[row, column]:.6g}, and its support "
-            f"{_in_words(low[column], high[column], column in whole)}; leave such rows out, or give it another support."
+            f"{place(row, column)}, and its support {_in_words(low[column], high[column], column in whole)}; "
+            "leave such rows out, or give it another support."
         )
 
 

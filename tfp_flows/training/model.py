@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.recipe import make_again, recipe_of
 from tfp_flows.training.batch_norm import check_whole_batches, has_batch_norm, warn_of_batch_norm
+from tfp_flows.training.callbacks import StopWhenNotFinite
 from tfp_flows.training.given import arrays_of, check_digits, named_in_order, parts_of
 from tfp_flows.training.layer import FlowLayer
-from tfp_flows.training.options import check_is_new
+from tfp_flows.training.options import check_is_new, check_optimizer
 from tfp_flows.training.standard import far_rows
 from tfp_flows.words import in_short
 
@@ -74,12 +76,13 @@ class TrainedFlow(tf.keras.Model):
         """As any Keras model's, but the loss is the model's own: options are jit_compile, run_eagerly and the like.
 
         Raises:
-          InputError: for a loss, metrics or weights of them, which would not be used, and for an optimizer with
-            which another model was trained.
+          InputError: for a loss, metrics or weights of them, which would not be used, for what is no optimizer, and
+            for one with which another model was trained.
         """
         for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             if options.get(name):
                 raise InputError(f"{name} cannot be chosen: {self.name} minimises {self.loss_name}; leave {name} out.")
+        check_optimizer(optimizer)
         check_is_new(optimizer, self.trainable_variables)
         options = {"weighted_metrics": [], **options}  # without, tf_keras warns that weights do not count
         try:
@@ -95,12 +98,16 @@ class TrainedFlow(tf.keras.Model):
     def fit(self, *args: Any, callbacks: Any = None, **options: Any) -> Any:
         """As any Keras model's; callbacks that are not told whether less is better are told so.
 
-        Keras 3 knows it of metrics that it was given when it compiled, and of no others.
+        Keras 3 knows it of metrics that it was given when it compiled, and of no others. `TerminateOnNaN` looks at a
+        log called "loss" alone: what it is to do is done.
         """
         ours = {f"{prefix}{metric.name}" for metric in self.metrics for prefix in ("", "val_")}
-        for callback in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
+        listed = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []
+        for callback in listed:
             if getattr(callback, "mode", None) == "auto" and callback.monitor in ours:
                 callback.mode = "min"
+        if any(isinstance(callback, tf.keras.callbacks.TerminateOnNaN) for callback in listed):
+            callbacks = [*listed, StopWhenNotFinite(self.loss_name)]
         return super().fit(*args, callbacks=callbacks, **options)
 
     def logs(self) -> dict[str, tf.Tensor]:
@@ -369,6 +376,9 @@ def _unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
     x, context, weights = (*(data if isinstance(data, tuple) else (data,)), None, None)[:3]
     if isinstance(x, (tuple, list)):  # Keras' x is (x, context)
         x, context = (*x, context)[:2]
+    for name, part in (("x", x), ("context", context)):
+        if isinstance(part, Mapping):
+            raise InputError(f"{name} of a batch must be a tensor [B, D]; got a dict of {', '.join(part)}: stack them.")
     return x, None if context is None or context.shape[-1] == 0 else context, weights
 
 

@@ -10,7 +10,7 @@ from tfp_flows.checks import check_choice, check_flags, check_positive, check_tr
 from tfp_flows.errors import InputError
 from tfp_flows.training.rates import RATE, SCHEDULES
 
-__all__ = ["check_is_new", "check_options"]
+__all__ = ["check_is_new", "check_optimizer", "check_options"]
 
 
 def check_options(
@@ -53,7 +53,8 @@ def check_options(
     check_flags(**given(jit_compile=jit_compile))
     if schedule is not None:
         check_choice("schedule", schedule, SCHEDULES)
-    _check_optimizer(optimizer)
+    if optimizer is not None:
+        check_optimizer(optimizer)
     _check_folder(checkpoint)
     callbacks = _as_list(callbacks)
     if optimizer is None and schedule != "constant":
@@ -82,10 +83,10 @@ def _check_rate_is_free(callbacks: list[Any]) -> None:
             )
 
 
-def _check_optimizer(optimizer: Any) -> None:
-    """Keras' own words for one that it does not know are many lines."""
+def check_optimizer(optimizer: Any) -> None:
+    """Raises `InputError` for what is no optimizer: Keras' own words for one that it does not know are many lines."""
     try:
-        if optimizer is None or (not isinstance(optimizer, dict) and tf.keras.optimizers.get(optimizer)):
+        if optimizer is not None and not isinstance(optimizer, dict) and tf.keras.optimizers.get(optimizer):
             return
     except ValueError:
         pass
@@ -130,4 +131,4 @@ def _as_list(callbacks: Any) -> list[Any]:
 
 def _of(value: Any) -> str:
     """A wrong value, in a few words."""
-    return repr(value) if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"
+    return repr(value) if isinstance(value, (str, int, float, type(None))) else f"a {type(value).__name__}"
