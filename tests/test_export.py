@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import make_small, scramble
+from conftest import make_small, mostly_slow, scramble
 
 import tfp_flows as tff
 
@@ -36,10 +36,14 @@ np.savez("{folder}/found.npz", **found)
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [
-        pytest.param("maf", {"context_size": 2, "num_layers": 1}, marks=pytest.mark.slow),
-        pytest.param("nsf_coupling", {"num_layers": 1, "circular": {0: 24.0}}, marks=pytest.mark.slow),
-    ],
+    mostly_slow(
+        [
+            ("maf", {"context_size": 2, "num_layers": 1}),
+            ("nsf_coupling", {"num_layers": 1, "circular": {0: 24.0}}),
+        ],
+        *(0, 1),
+        several=True,
+    ),
 )
 def test_plain_tensorflow_loads_what_is_exported(name, options, tmp_path, rng):
     flow = scramble(make_small(name, 3, **options))
