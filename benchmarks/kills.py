@@ -136,6 +136,8 @@ def kill(words: list, number: signal.Signals, delay: float) -> Killed | None:
     died = time.time()
     os.kill(process.pid, number)
     process.join(120)
+    if number == signal.SIGKILL and process.exitcode == 0:
+        return None
     return Killed(process.exitcode, began, died)
 
 
