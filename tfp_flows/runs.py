@@ -6,17 +6,17 @@ TensorFlow is imported when there is something to compute, so that a folder that
 import contextlib
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfp_flows.checks import check_flags, check_names, check_sizes, check_text, check_training, given, plain_options
-from tfp_flows.column_options import chain_options, column_settings, positions
+from tfp_flows.checks import check_flags, check_sizes, check_text, check_training, given, plain_options
+from tfp_flows.column_options import chain_options, column_settings
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.json_files import as_json, read_json, write_json
 from tfp_flows.run_folder import RunFolder, read_history, write_history
+from tfp_flows.run_source import RunRows, Source, source_settings
 from tfp_flows.words import in_short, plural
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ OTHER_ROUNDS = (120, 1e-2)
 # Options of a flow for a density with edges, as letters have: see benchmarks/flows_and_data.py.
 EDGES = {"nsf_coupling": {"octaves": 7, "logit_bound": 4.0, "affine": False, "mixing": "reverse", "tails": "identity"}}
 FILE_PATIENCE = 20  # rows that are drawn afresh cannot be overfitted, and a pause before the rate has decayed is no end
-FEWEST_ROWS = 3
 TEST_ROWS = 10_000
 SHOWN_ROWS = 9_800
 NUMBERS = ("epochs", "batch_size", "learning_rate", "steps_per_epoch", "seed")  # of settings, for `fit` and `distill`
@@ -135,7 +134,7 @@ class Run:
           TrainingInterrupted: at Ctrl-C and SIGTERM; `resume` goes on. At Ctrl-C the best weights so far are in the
             folder, if an epoch has ended.
         """
-        source = _source_settings(data, columns, key, context_columns)
+        source = source_settings(data, columns, key, context_columns)
         check_text(flow=flow, **given(device=device))
         rounds, rate = ROUNDS.get(flow, OTHER_ROUNDS)
         settings = {
@@ -294,10 +293,10 @@ class Run:
         from tfp_flows import datasets
 
         flow = self.flow
-        source = _Source(_source_settings(data, columns, key, context_columns))
+        source = Source(source_settings(data, columns, key, context_columns))
         if source.law and not source.is_file:
             rows = datasets.as_rows(source.law.sample(TEST_ROWS, seed), name=source.name, event_size=flow.event_size)
-            return _scores(flow, _Rows(rows), source.law.entropy)
+            return _scores(flow, RunRows(rows), source.law.entropy)
         drop_extra = flow.context_size > 0 or columns is not None  # then the table has more than x, or was chosen from
         rows = source.matched(flow, drop_extra=drop_extra)
         return _scores(flow, rows, source.law and source.law.entropy)
@@ -342,7 +341,7 @@ class Run:
         flow = self.flow
         if not flow.context_size:
             return None
-        return _Source(self._source_of(self.config.get("data", {}))).matched(flow).context
+        return Source(self._source_of(self.config.get("data", {}))).matched(flow).context
 
     def draw(self, *, film: bool = False) -> list[str]:
         """Draws every figure that makes sense for the flow into `figures/`, and with `film` the film as well.
@@ -356,7 +355,7 @@ class Run:
         law = datasets.make(facts["name"], **facts["options"]) if "options" in facts else None
         is_trained_here = self._trained is not None and self._trained[1] == self._folder.stamp
         flow = self._trained[0] if is_trained_here else self.flow
-        rows = _Rows(law.sample(SHOWN_ROWS, seed=1)) if law else _Source(self._source_of(facts)).matched(flow)
+        rows = RunRows(law.sample(SHOWN_ROWS, seed=1)) if law else Source(self._source_of(facts)).matched(flow)
         figures = self.folder / "figures"
         failed = []
         for name, save in _figures(flow, law, rows.first(SHOWN_ROWS), self.history, film).items():
@@ -375,169 +374,6 @@ class Run:
             | {k: facts[k] for k in ("columns", "context_columns", "key") if k in facts}
             | {"data": facts.get("name", "")}
         )
-
-
-class _Rows(NamedTuple):
-    """Rows `[N, D]` with the context `[N, C]` that they go with, names of columns, and the rows' numbers, from 1."""
-
-    x: "np.ndarray"
-    context: "np.ndarray | None" = None
-    columns: tuple[str, ...] | None = None
-    context_columns: tuple[str, ...] | None = None
-    numbers: "np.ndarray | None" = None
-
-    def take(self, index: Any) -> "_Rows":
-        """The rows of an index."""
-        of_rows = {"x": self.x, "context": self.context, "numbers": self.numbers}
-        return self._replace(**{name: None if part is None else part[index] for name, part in of_rows.items()})
-
-    def first(self, count: int) -> "_Rows":
-        """The first of the rows."""
-        return self.take(slice(count))
-
-
-class _Source:
-    """What `data`, `columns` and `key` stand for: the exact law, where it is known, or the rows of a file."""
-
-    def __init__(self, settings: dict[str, Any]) -> None:
-        from tfp_flows import datasets
-
-        self.name, self._columns, self._key = settings["data"], settings.get("columns"), settings.get("key")
-        self._context_columns = settings.get("context_columns")
-        self.is_file = "data_options" not in settings and self.name not in datasets.names()
-        self.law = None
-        if not self.is_file:
-            self.law = datasets.make(self.name, **settings.get("data_options", {}))
-        elif not Path(self.name).suffix and not Path(self.name).is_dir():
-            raise InputError(
-                f"data must be one of {', '.join(datasets.names())}, or a file; got {in_short(self.name)}."
-            )
-        elif self._columns is None and self._key is None and datasets.is_mesh_file(self.name):
-            self.law = datasets.mesh(Path(self.name))
-        if self.law and self._context_columns:
-            raise InputError(f"context_columns are those of a file; {self.name} has no context.")
-
-    def table(self, columns: list[str | int] | None) -> "Table":
-        """Columns of the file, by names or by numbers from 1 that count in the file; all of them for None."""
-        from tfp_flows import datasets
-
-        return datasets.read_table(self.name, columns=columns, key=self._key)
-
-    def parted(self) -> _Rows:
-        """Rows and context, as the settings name their columns."""
-        if self._context_columns is None:
-            table = self.table(self._columns)
-            return _Rows(table.rows, None, table.columns)
-        context = self.table(self._context_columns)
-        if self._columns is not None:
-            x = self.table(self._columns)
-            self._check_apart(x.columns, context.columns)
-            return _Rows(x.rows, context.rows, x.columns, context.columns)
-        table = self.table(None)
-        left = sorted({*range(table.rows.shape[1])} - set(positions("context_columns", self._context_columns, table)))
-        if not left:
-            raise InputError(f"context_columns must leave a column of {self.name}; got all {table.rows.shape[1]}.")
-        names = table.columns and tuple(table.columns[i] for i in left)
-        return _Rows(table.rows[:, left], context.rows, names, context.columns)
-
-    def _check_apart(self, columns: Sequence[str] | None, context_columns: Sequence[str] | None) -> None:
-        """Raises `InputError` for a column that is to be modelled and to be the context as well."""
-        mine, theirs = self._columns, self._context_columns
-        if columns and not all(isinstance(column, int) for column in (*mine, *theirs)):
-            mine, theirs = columns, context_columns
-        for column in mine:
-            if column in theirs:
-                raise InputError(f"context_columns must be others than columns; got {in_short(column)} in both.")
-
-    def _check_chosen(self, table: "Table", wanted: Sequence[str] | None, argument: str, chosen: Any) -> None:
-        """Raises `InputError` where an argument leaves columns of the file out that the flow was fitted to."""
-        absent = [] if chosen is None else [name for name in wanted or () if name not in (table.columns or wanted)]
-        if absent:
-            every = ", ".join(wanted)
-            raise InputError(f"{argument} must be those of the flow, {every}; got {in_short(chosen)}.")
-
-    def matched(self, flow: "Flow", *, drop_extra: bool = False) -> _Rows:
-        """The columns that a flow was fitted to, by their names where both have some."""
-        from tfp_flows import datasets
-
-        if not flow.context_size:
-            table = self.table(self._columns)
-            self._check_chosen(table, flow.columns, "columns", self._columns)
-            _say_order(table, flow.columns)
-            return _Rows(datasets.matched(table, flow.columns, event_size=flow.event_size, drop_extra=drop_extra))
-        if self._context_columns is None:
-            table = self.table(None)
-            if not (table.columns and flow.columns and flow.context_columns):
-                raise InputError(f"context_columns must say which columns of {self.name} are the context.")
-            x, context = table, table
-        else:
-            rows = self.parted()
-            x = datasets.Table(rows.x, rows.columns, self.name)
-            context = datasets.Table(rows.context, rows.context_columns, self.name)
-            self._check_chosen(x, flow.columns, "columns", self._columns)
-            self._check_chosen(context, flow.context_columns, "context_columns", self._context_columns)
-            _say_order(x, flow.columns)
-        return _Rows(
-            datasets.matched(x, flow.columns, event_size=flow.event_size, drop_extra=True),
-            datasets.matched(context, flow.context_columns, event_size=flow.context_size, drop_extra=True),
-        )
-
-    def split(self, seed: int) -> tuple[_Rows | None, _Rows]:
-        """Training rows, unless they are drawn afresh, and test rows: fresh draws, or every tenth row of a file."""
-        import numpy as np
-
-        from tfp_flows import datasets
-
-        if self.law:
-            return None, _Rows(self.law.split(seed).test)
-        rows = self.parted()
-        rows = rows._replace(numbers=np.arange(1, len(rows.x) + 1))
-        print(datasets.Table(rows.x, rows.columns, self.name).describe(), file=sys.stderr)
-        check_names(self.name, (*(rows.columns or ()), *(rows.context_columns or ())))
-        order = np.random.default_rng(seed).permutation(len(rows.x))
-        if len(order) < FEWEST_ROWS:
-            raise InputError(
-                f"{self.name} must have at least {FEWEST_ROWS} rows, as every tenth of them, and one at least, is held "
-                f"out; got {len(order)}."
-            )
-        held_out = max(1, len(order) // 10)
-        return rows.take(order[held_out:]), rows.take(order[:held_out])
-
-    def facts(self) -> dict[str, Any]:
-        """What config.json says of the data."""
-        if self.law:
-            return {"name": self.law.name, "options": self.law.config, "entropy": self.law.entropy}
-        given = {"columns": self._columns, "context_columns": self._context_columns, "key": self._key}
-        return {"name": self.name} | {name: value for name, value in given.items() if value is not None}
-
-
-def _say_order(table: "Table", columns: "tuple[str, ...] | None") -> None:
-    """Says which column of a file without names is taken for which of a flow's."""
-    from tfp_flows.datasets.refusals import some_of
-
-    if columns and not table.columns:
-        order = some_of([in_short(column) for column in columns], 5)
-        print(f"{table.name} has no names of columns: they are taken in the order {order}", file=sys.stderr)
-
-
-def _source_settings(
-    data: Any, columns: list[str | int] | None, key: str | None, context_columns: list[str | int] | None = None
-) -> dict[str, Any]:
-    """`data`, `columns` and `key` as JSON has them: a file by its whole path."""
-    if hasattr(data, "config"):
-        return {"data": data.name, "data_options": data.config}
-    if not isinstance(data, (str, os.PathLike)):
-        raise InputError(f"data must be the name of a dataset or a file, or a dataset; got a {type(data).__name__}.")
-    for argument, value in (("columns", columns), ("context_columns", context_columns)):
-        if value is not None and not (
-            isinstance(value, (list, tuple)) and all(isinstance(c, (str, int)) for c in value)
-        ):
-            raise InputError(f"{argument} must be a list of names and numbers; got {in_short(value)}.")
-    check_text(**given(key=key))
-    name = os.fspath(data)
-    if Path(name).suffix or Path(name).is_dir():
-        name = str(Path(name).resolve())
-    return {"data": name, "columns": columns, "context_columns": context_columns, "key": key}
 
 
 def _options(options: Any) -> dict[str, Any]:
@@ -571,7 +407,7 @@ def _training(settings: dict[str, Any]) -> _Work:
     make = tff.make  # imports TensorFlow, in silence
     from tfp_flows.training.inside import check_inside
 
-    source = _Source(settings)
+    source = Source(settings)
     rows, test = source.split(settings["seed"])
     context_size = 0 if test.context is None else test.context.shape[1]
     sizes = {"event_size": test.x.shape[1], "seed": settings["seed"]}
@@ -716,7 +552,7 @@ def _device(name: str | None) -> Iterator[None]:
         yield
 
 
-def _scores(flow: "Flow", rows: _Rows, entropy: float | None) -> Scores:
+def _scores(flow: "Flow", rows: RunRows, entropy: float | None) -> Scores:
     from tfp_flows import plots
 
     log_prob = plots.log_prob_of(flow, rows.x, context=rows.context)
@@ -738,7 +574,7 @@ def _summary(log_prob: "np.ndarray", entropy: float | None) -> dict[str, Any]:
 
 
 def _figures(
-    flow: "Flow", law: "Dataset | None", rows: _Rows, history: dict[str, list[float]], film: bool
+    flow: "Flow", law: "Dataset | None", rows: RunRows, history: dict[str, list[float]], film: bool
 ) -> dict[str, Callable[[Path], Any]]:
     """For the name of each figure that makes sense, what draws it into a file."""
     from tfp_flows import plots
