@@ -218,6 +218,37 @@ def test_sigterm_outside_of_training_is_one_sentence(tmp_path, capsys, monkeypat
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+class Losing:
+    """Sends a signal where Python loses the exception that it becomes."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __del__(self):
+        os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.skipif(not hasattr(os, "kill"), reason="signals")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_whose_exception_is_lost_still_ends_the_command(number, status, tmp_path, capsys, monkeypatch):
+    make = tff.flows.make
+
+    def losing(*args, **options):
+        Losing(number)
+        return make(*args, **options)
+
+    monkeypatch.setattr(tff, "make", losing)
+    words = ["train", "--data", "gaussian", "--flow", "mlp", "--epochs", "10000", "--out", tmp_path / "run"]
+    assert run(capsys, *words)[0] == status
+    assert (tmp_path / "run" / "training" / "checkpoint.npz").exists()
+
+    monkeypatch.setattr(tff.Run, "open", lambda _: Losing(number))  # and whatever comes after
+    monkeypatch.setattr(cli, "_draw", lambda *_, **__: None)
+    found, _, said = run(capsys, "plot", tmp_path)
+    assert (found, "what was written is whole" in said) == (status, True), said
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from tfp_flows.errors import DivergenceError, InputError, RoundingWarning, TrainingInterrupted
-from tfp_flows.signals import Terminated, ending_on_sigterm
+from tfp_flows.signals import Terminated, ending_on_signals
 from tfp_flows.words import in_short, plural
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def main() -> None:
     warnings.showwarning = _warn
     try:
         try:
-            with ending_on_sigterm():
+            with ending_on_signals():
                 app()
         finally:
             sys.stdout.flush()
@@ -87,6 +87,8 @@ def main() -> None:
         _refuse(str(error), 2)
     except Terminated as end:  # a training says more itself: `_ended_by_signals`
         _refuse("stopped by SIGTERM; what was written is whole.", end.code)
+    except KeyboardInterrupt:
+        _refuse("interrupted; what was written is whole.", 130)
     except BrokenPipeError:  # whoever read stdout has gone; there is nothing more to be said there
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)

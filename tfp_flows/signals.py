@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-__all__ = ["StopNote", "Terminated", "ending_on_sigterm", "noting"]
+__all__ = ["StopNote", "Terminated", "ending_on_signals", "noting"]
 
 
 class StopNote:
@@ -19,12 +19,16 @@ class Terminated(SystemExit):
     """SIGTERM, as an exception: the exit status is 143."""
 
 
+_raised = StopNote()  # what `ending_on_signals` has made an exception, until its block has ended
+
+
 @contextlib.contextmanager
 def noting(*numbers: int) -> Iterator[StopNote]:
     """Within the block the first of these signals is only noted, for the work to end where nothing is half done.
 
-    A second one raises KeyboardInterrupt at once. Signals that are ignored stay ignored, and outside of the main
-    thread, which alone may have handlers, nothing is changed; the handlers that were are put back.
+    A second one raises KeyboardInterrupt at once. One whose exception was lost in a block of `ending_on_signals` around
+    this one is noted from the start. Signals that are ignored stay ignored, and outside of the main thread, which alone
+    may have handlers, nothing is changed; the handlers that were are put back.
 
     >>> import os, signal
     >>> from tfp_flows.signals import noting
@@ -34,6 +38,7 @@ def noting(*numbers: int) -> Iterator[StopNote]:
     True
     """
     note = StopNote()
+    note.number = _raised.number if _raised.number in numbers else None
 
     def handle(number: int, frame: FrameType | None) -> None:
         if note.number is not None:
@@ -45,17 +50,35 @@ def noting(*numbers: int) -> Iterator[StopNote]:
 
 
 @contextlib.contextmanager
-def ending_on_sigterm() -> Iterator[None]:
-    """Within the block SIGTERM is the exception Terminated(143), so that what must be cleaned up is.
+def ending_on_signals() -> Iterator[None]:
+    """Within the block SIGTERM is the exception Terminated(143), so that what must be cleaned up is; SIGINT likewise.
 
-    A program that has a handler of its own keeps it.
+    Python loses exceptions that are raised in destructors and callbacks of weak references: if one was, it is raised
+    where the block would end well. A program that has handlers of its own keeps them.
     """
+    plain = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+    ours = [number for number, handler in plain.items() if signal.getsignal(number) == handler]
 
     def handle(number: int, frame: FrameType | None) -> None:
-        raise Terminated(128 + number)
+        _raised.number = number
+        raise _exception(number)
 
-    with _handled([s for s in (signal.SIGTERM,) if signal.getsignal(s) == signal.SIG_DFL], handle):
-        yield
+    try:
+        with _handled(ours, handle):
+            try:
+                yield
+            except SystemExit as end:
+                if end.code or not ours or _raised.number is None:
+                    raise
+            if ours and _raised.number is not None:
+                raise _exception(_raised.number)
+    finally:
+        if ours:
+            _raised.number = None
+
+
+def _exception(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else Terminated(128 + number)
 
 
 @contextlib.contextmanager

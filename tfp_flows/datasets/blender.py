@@ -22,7 +22,7 @@ import numpy as np
 
 from tfp_flows.checks import check_path
 from tfp_flows.errors import InputError
-from tfp_flows.signals import ending_on_sigterm
+from tfp_flows.signals import ending_on_signals
 
 __all__ = ["PointCloud", "blender_folder", "load_points", "make_points"]
 
@@ -185,7 +185,7 @@ def _call(command: list[str]) -> subprocess.CompletedProcess[str]:
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     group = {"start_new_session": True} if os.name == "posix" else {}
     try:
-        with ending_on_sigterm():
+        with ending_on_signals():
             process = subprocess.Popen(command, **pipes, **group, env=env, encoding="utf-8", errors="replace")
             try:
                 stdout, stderr = process.communicate()
