@@ -32,7 +32,7 @@ def all_of(bijector, event_ndims=1, **kwargs):
     return function
 
 
-@pytest.mark.parametrize("case", mostly_slow(CASES, len(CASES) // 4, len(CASES) // 4))
+@pytest.mark.parametrize("case", mostly_slow(CASES, len(CASES) // 8, len(CASES) // 4))
 def test_layers_take_ten_dimensions(case, rng):
     four = rng.normal(size=(2, 3, 4, SIZE))
     given = keywords(case, tf.constant(rng.normal(size=(4, CONTEXT))))
@@ -56,7 +56,7 @@ def test_layers_take_ten_dimensions(case, rng):
 
 # Compiled once for each kind of layer
 TEN = [("planar", "eager"), *((n, m) for n in ("nsf_coupling", "maf") for m in MODES)]
-TEN = mostly_slow([*TEN, *((n, "eager") for n in SMALL)], 4, several=True)
+TEN = mostly_slow([*TEN, *((n, "eager") for n in SMALL)], 2, 3, several=True)
 
 
 @pytest.mark.parametrize(("name", "mode"), TEN)

@@ -205,8 +205,8 @@ def test_every_variable_of_the_base_gets_a_gradient(base, rng):
         assert tape.gradient(drawn, variable) is not None, variable.name
 
 
-@pytest.mark.parametrize("name", ["maf", "nsf_coupling"])
-@pytest.mark.parametrize("base", ["student_t", "mixture", "flow"])
+@pytest.mark.parametrize("name", mostly_slow(["maf", "nsf_coupling"], 1))
+@pytest.mark.parametrize("base", mostly_slow(["student_t", "mixture", "flow"]))
 def test_rows_far_away_have_no_density_and_do_no_harm(name, base):
     flow = build(name, base, "float32", context_size=0)
     far = np.array([[np.inf, 0.0], [-np.inf, 1.0], [3e38, 0.0], [0.0, -3e38]], "float32")
@@ -302,7 +302,7 @@ def test_a_mean_is_that_of_the_base():
 
 
 @pytest.mark.parametrize("raw", [-10.0, 0.0, 5.0])
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", mostly_slow([False, True], 1))
 def test_heavy_tails_have_a_density_and_gradients_of_every_finite_number(raw, jit_compile):
     base = tff.bases.StudentT(1)
     base.raw_df.assign([raw])

@@ -106,7 +106,9 @@ def assert_same_end(flow, history, train):
 @pytest.mark.parametrize(
     ("train", "event", "action"),
     [
-        pytest.param(rows_in_memory, "execution", by_signal(signal.SIGTERM), marks=pytest.mark.kerases),
+        pytest.param(
+            rows_in_memory, "execution", by_signal(signal.SIGTERM), marks=[pytest.mark.slow, pytest.mark.kerases]
+        ),
         pytest.param(rows_in_memory, "epoch", by_signal(signal.SIGINT), marks=pytest.mark.slow),
         pytest.param(rows_in_memory, "validation", by_error, marks=[pytest.mark.slow, pytest.mark.kerases]),
         pytest.param(rows_in_memory, "validation", by_signal(signal.SIGINT), marks=EXHAUSTIVE),
@@ -187,17 +189,22 @@ def begun(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [
-        ({"epochs": 4}, "epochs was 3, and is 4"),
-        ({"seed": 1}, "seed was 0, and is 1"),
-        ({"learning_rate": 1e-3}, "it has other optimizer settings"),
-        ({"x": ROWS + 1e-3}, "it has other rows"),
-        ({"validation_data": ROWS}, "it has other validation rows"),
-        ({"flow": lambda: make_small("nice", 2)}, "it has other variables"),
-        ({"flow": lambda: make_small("real_nvp", 2, num_layers=2, mixing="none")}, "it has another flow"),
-        ({"flow": lambda: make_small("real_nvp", 2, num_layers=2, log_scale_bound=1.0)}, "it has another flow"),
-        ({"flow": lambda: make_small("real_nvp", 2, num_layers=2, base=WIDE)}, "it has another flow"),
-    ],
+    mostly_slow(
+        [
+            ({"epochs": 4}, "epochs was 3, and is 4"),
+            ({"seed": 1}, "seed was 0, and is 1"),
+            ({"learning_rate": 1e-3}, "it has other optimizer settings"),
+            ({"x": ROWS + 1e-3}, "it has other rows"),
+            ({"validation_data": ROWS}, "it has other validation rows"),
+            ({"flow": lambda: make_small("nice", 2)}, "it has other variables"),
+            ({"flow": lambda: make_small("real_nvp", 2, num_layers=2, mixing="none")}, "it has another flow"),
+            ({"flow": lambda: make_small("real_nvp", 2, num_layers=2, log_scale_bound=1.0)}, "it has another flow"),
+            ({"flow": lambda: make_small("real_nvp", 2, num_layers=2, base=WIDE)}, "it has another flow"),
+        ],
+        3,
+        9,
+        several=True,
+    ),
 )
 def test_a_checkpoint_of_another_training_is_refused(change, message, begun, tmp_path):
     given, before = begun

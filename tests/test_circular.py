@@ -25,7 +25,7 @@ CASES = [
     pytest.param(name, d, circular, dtype, size, id=f"{name} {d} {dtype}{' context' * (size > 0)}", marks=marks)
     for name, d, circular, dtype, size, marks in [
         ("nsf", 3, ANGLES, "float64", CONTEXT, ()),
-        ("nsf_coupling", 3, ANGLES, "float32", 0, ()),
+        ("nsf_coupling", 3, ANGLES, "float32", 0, pytest.mark.slow),
         ("nsf", 1, HOURS, "float32", 0, pytest.mark.slow),
         ("nsf_coupling", 1, HOURS, "float64", CONTEXT, EXHAUSTIVE),
         ("nsf_coupling", 3, ANGLES, "float64", CONTEXT, EXHAUSTIVE),

@@ -10,6 +10,7 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 import damaged_runs
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_damaged_and_edited_folders_are_loaded_right_or_refused():
     counts = damaged_runs.campaign(first=10_000, number=300)

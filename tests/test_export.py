@@ -84,6 +84,7 @@ def test_exported_samples_have_all_their_digits(tmp_path):
     np.testing.assert_allclose(x, flow.sample_in_float64(100, seed=7), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_saved_model_save_holds_the_functions(tmp_path, rng):
     flow, x = scramble(make_small("nice", 2)), rng.normal(size=(3, 2))
     tf.saved_model.save(flow, str(tmp_path))

@@ -129,7 +129,7 @@ def test_no_student_of_samples_that_are_all_the_same(teacher):
             *[(1.7e9, 50.0, "float64", False, False), (1e6, 5.0, "float32", True, False)],
             (0.0, 1e-3, "float32", False, False),
         ],
-        3,
+        2,
         3,
         several=True,
     ),

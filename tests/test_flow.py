@@ -37,7 +37,7 @@ def test_is_a_transformed_distribution():
     assert "maf0" in flow.summary()
 
 
-@pytest.mark.parametrize("name", ["maf", "iaf", "real_nvp", "nice", "nsf_coupling"])
+@pytest.mark.parametrize("name", mostly_slow(["maf", "nsf_coupling", "iaf", "real_nvp", "nice"]))
 def test_context_is_an_argument(name, rng):
     flow = conditional(name)
     c = rng.normal(size=(7, 3))
@@ -52,7 +52,7 @@ def test_context_is_an_argument(name, rng):
     assert flow.log_prob(np.zeros(2), context=c).shape == (7,)
 
 
-@pytest.mark.parametrize("mode", ["eager", pytest.param("graph", marks=pytest.mark.slow), "unknown", "xla"])
+@pytest.mark.parametrize("mode", mostly_slow(["eager", "unknown", "graph", "xla"]))
 def test_log_prob_in_pieces_is_that_of_all_rows_at_once(mode, rng):
     flow = scrambled("nice", 2)
     in_pieces = in_modes(lambda x: flow.log_prob(x, batch_size=4))[mode]

@@ -309,7 +309,7 @@ GIVEN = {
 }
 
 
-@pytest.mark.parametrize("way", mostly_slow(GIVEN, 4))
+@pytest.mark.parametrize("way", mostly_slow(GIVEN))
 def test_every_method_matches_columns_by_name(way, named):
     expected = -np.mean(named.flow.log_prob(NAMED[0], context=NAMED[1]))
     for tables in (NAMED, SHUFFLED):

@@ -21,7 +21,7 @@ ALONE = [case for case in CASES if not case.endswith("context")]
 
 
 @pytest.mark.parametrize("wrap", mostly_slow(WRAPS))
-@pytest.mark.parametrize("case", mostly_slow(ALONE, len(ALONE) // 4))
+@pytest.mark.parametrize("case", mostly_slow(ALONE, len(ALONE) // 8, len(ALONE) // 8))
 def test_transformed_distribution(case, wrap):
     bijector = WRAPS[wrap](layer(case))
     density = tfd.TransformedDistribution(tfd.MultivariateNormalDiag(tf.zeros(SIZE, tf.float64)), bijector)

@@ -21,7 +21,7 @@ OPTION = dict.fromkeys(("maf", "iaf", "planar", "nsf", "naf"), "recompute") | di
 ROWS = 6
 # A network both ways, none, and one cheap direction; in the full run splines, and a solver without a network.
 NAMES = ["real_nvp", "mlp", "maf", "nsf", "planar"]
-every = pytest.mark.parametrize("name", mostly_slow([*NAMES, *sorted({*SMALL} - {*NAMES})], 3))
+every = pytest.mark.parametrize("name", mostly_slow([*NAMES, *sorted({*SMALL} - {*NAMES})], 2, 3))
 # A compiler sees the chain, not the layers' kinds: one that is undone, and one that is recomputed, with a solver.
 compiled = pytest.mark.parametrize("name", mostly_slow(["maf", "nice"], 0, 1))
 

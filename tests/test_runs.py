@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import mostly_slow
 
 import tfp_flows as tff
 from tfp_flows.json_files import write_json
@@ -215,7 +216,7 @@ def test_a_file_of_too_few_rows_is_refused(tmp_path):
         assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", mostly_slow([signal.SIGTERM, signal.SIGINT], 1))
 def test_a_stopped_run_is_resumed_to_the_same_end(number, trained, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     stopping(number, 3, monkeypatch)  # in the second epoch, of two executions each

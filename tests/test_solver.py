@@ -92,7 +92,7 @@ CASES = {
 every_case = pytest.mark.parametrize(
     ("event_size", "options"),
     [
-        pytest.param(*case, id=name, marks=((), pytest.mark.slow, EXHAUSTIVE)[i % 3])
+        pytest.param(*case, id=name, marks=((), EXHAUSTIVE, pytest.mark.slow, pytest.mark.slow, EXHAUSTIVE)[i % 5])
         for i, (name, case) in enumerate(CASES.items())
     ],
 )

@@ -24,7 +24,7 @@ CASES = [
     pytest.param(name, dtype, size, id=f"{name} {dtype}{' context' * (size > 0)}", marks=marks)
     for name, dtype, size, marks in [
         ("maf", "float64", CONTEXT, ()),
-        ("planar", "float32", 0, ()),
+        ("planar", "float32", 0, pytest.mark.slow),
         ("nsf_coupling", "float32", 0, pytest.mark.slow),
         ("nsf", "float64", 0, pytest.mark.slow),
         ("naf", "float32", CONTEXT, pytest.mark.slow),
