@@ -131,8 +131,7 @@ def test_it_is_trained_and_what_is_frozen_is_not(kind, rng):
         np.testing.assert_array_equal(variable, value)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["mlp", "model", "layer"])
+@pytest.mark.parametrize("kind", mostly_slow(["model", "mlp", "layer"], 0))
 def test_in_keras(kind, tmp_path, rng):
     flow, other = build(kind, "nice"), scramble(build(kind, "nice"), seed=1)
     x, context = rng.normal(size=(2, 64, 2)).astype("float32")
@@ -146,6 +145,7 @@ def test_in_keras(kind, tmp_path, rng):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_exported(tmp_path, rng):
     flow, x = build("layer"), rng.normal(size=(3, 2)).astype("float32")
     flow.export(tmp_path / "saved")
@@ -232,8 +232,7 @@ def test_a_network_without_a_context_is_refused():
         flow.log_prob([0.0, 0.0], context=[0.0, 0.0])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "context_size"), [("nsf", 0), ("nsf_coupling", 1)])
+@pytest.mark.parametrize(("name", "context_size"), mostly_slow([("nsf_coupling", 1), ("nsf", 0)], 0, 1, several=True))
 def test_mass_moves_across_the_ends_of_the_interval(name, context_size, rng):
     """Of one column: 8 % of the rows five standard deviations below the others, or many times as large, as c is."""
 

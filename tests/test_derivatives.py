@@ -93,7 +93,7 @@ def assert_derivatives_of_layer(case, direction, graph=False):
 
 
 @pytest.mark.parametrize("direction", ["forward", "inverse"])
-@pytest.mark.parametrize("case", mostly_slow(CASES, 3, 12))
+@pytest.mark.parametrize("case", mostly_slow(CASES, 3, 8))
 def test_derivatives_of_layers(case, direction):
     assert_derivatives_of_layer(case, direction)
 

@@ -62,7 +62,7 @@ def test_log_prob_in_pieces_is_that_of_all_rows_at_once(mode, rng):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["eager", "graph", pytest.param("xla", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mode", mostly_slow(["eager", "xla", "graph"], 0))
 def test_gradients_of_log_prob_in_pieces(mode, rng):
     flow = conditional("real_nvp", batch_norm=False, num_layers=2, reversible=True)
     x, c = tf.constant(rng.normal(size=(5, 3, 2))), tf.constant(rng.normal(size=(3, 3)))
@@ -309,6 +309,7 @@ def test_a_flow_can_be_an_argument_of_a_tf_function(rng):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_flows_are_not_kept_alive():
     import weakref
 

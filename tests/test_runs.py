@@ -397,7 +397,7 @@ def _made(folder):
 @pytest.mark.slow
 def test_kills_lose_nothing():
     """A sample of benchmarks/kills.py, in processes of their own."""
-    script = [sys.executable, "benchmarks/kills.py", "--number", "1", "--jobs", "1", "--seed", "5", "--epochs", "15"]
+    script = [sys.executable, "benchmarks/kills.py", "--number", "1", "--jobs", "1", "--seed", "5", "--epochs", "8"]
     done = subprocess.run(
         script, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
     )
@@ -428,8 +428,7 @@ def test_sigterm_ends_the_command_with_143_after_a_checkpoint(tmp_path):
     assert (out, (tmp_path / "run" / LOCK).exists()) == ("", False)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("force", mostly_slow([False, True], 0, 1))
 def test_a_run_that_appears_meanwhile_is_left_alone(force, tmp_path):
     """Copied there by somebody who knows nothing of locks."""
     settings = {"flow": "mlp", "options": {"num_layers": 1}, "data": "gaussian", "epochs": 1, "steps_per_epoch": 5}

@@ -81,7 +81,7 @@ def test_what_is_no_seed_is_refused(seed):
 
 
 @pytest.mark.filterwarnings("ignore:Saw Tensor seed")
-@pytest.mark.parametrize("seed", mostly_slow([3, 2**40, -5, (1, 2), None, 0], 1))
+@pytest.mark.parametrize("seed", mostly_slow([3, 2**40, (1, 2), None, -5, 0], 1))
 @pytest.mark.parametrize("kind", ["JointDistributionSequential", "JointDistributionSequentialAutoBatched"])
 def test_joint_distributions_take_any_seed(kind, seed):
     flow = scrambled("nice", 2)

@@ -183,7 +183,7 @@ def test_equal_eagerly_in_a_graph_and_under_xla(event_size):
     ("as_function", "options"),
     [
         (lambda f: f, {"hidden_units": (12,)}),
-        (lambda f: f, WAVES | {"hidden_units": (8, 8), "residual": True}),
+        pytest.param(lambda f: f, WAVES | {"hidden_units": (8, 8), "residual": True}, marks=EXHAUSTIVE),
         pytest.param(tf.function, {"hidden_units": (12,)}, marks=EXHAUSTIVE),
     ],
     ids=["eagerly", "with waves", "in a graph"],
