@@ -301,7 +301,7 @@ def test_a_circle_has_no_mean_to_be_far_off(train):
     """Rows near the seam, which in a fit of a flow that has statistics, or in Keras', are far from 0."""
     rng = np.random.default_rng(0)
     x = np.stack([rng.vonmises(-0.7, 20.0, 300), rng.normal(size=300)], axis=1)
-    flow = make_small("nsf_coupling", 2, circular={0: (-1.0, 2 * np.pi - 1.0)}, num_layers=1)
+    flow = make_small("nsf", 2, circular={0: (-1.0, 2 * np.pi - 1.0)}, num_layers=1)
     with warnings.catch_warnings(action="error", category=UserWarning):
         train(flow, x)
         train(flow, x)
