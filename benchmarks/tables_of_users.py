@@ -1,6 +1,6 @@
 """Numbers that users' tables have: weights, offsets and scales, few rows. What `fit` makes of them, held out.
 
-    python benchmarks/tables_of_users.py [weights] [offsets] [batches [ROWS ...]]
+    python benchmarks/tables_of_users.py [weights [SIZE ...]] [offsets] [batches [ROWS ...]]
 
 weights: 90 % of the weight on 1 % of the rows; the share of samples on their side, for batches of 20, 200 and 5000 at
 the same number of passes, and of rows that count alike. offsets: the NLL of offset + scale N(0, 1) in the units of
@@ -20,7 +20,7 @@ SEEDS = (0, 1, 2)
 QUIET = {"verbose": False}
 
 
-def weights(rows: int = 20_000, passes: int = 100) -> None:
+def weights(*sizes: int, rows: int = 20_000, passes: int = 100) -> None:
     """Share of the samples near the 1 % of the rows that have 90 % of the weight.
 
     Beside it, of as many rows of the same law that count alike: what it lacks there, the weights are no reason for.
@@ -29,7 +29,7 @@ def weights(rows: int = 20_000, passes: int = 100) -> None:
     weight = np.where(heavy, 1.0, 0.0011)
     truth = weight[heavy].sum() / weight.sum()
     print(f"| batch | share, truth {truth:.3f} | | of rows that count alike | |\n|---|---|---|---|---|")
-    for batch_size in (20, 200, 5000):
+    for batch_size in sizes or (20, 200, 5000):
         cells = []
         for weighted in (True, False):
             shares = []
@@ -88,5 +88,5 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")
     words = [word for word in sys.argv[1:] if not word.isdigit()]
     for word in words or ("weights", "offsets", "batches"):
-        numbers = [int(number) for number in sys.argv[1:] if number.isdigit() and word == "batches"]
+        numbers = [int(number) for number in sys.argv[1:] if number.isdigit() and word != "offsets"]
         {"weights": weights, "offsets": offsets, "batches": batches}[word](*numbers)
