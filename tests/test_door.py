@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import SMALL
+from conftest import SMALL, make_small
 
 import tfp_flows as tff
 
@@ -259,3 +259,13 @@ def test_headers_are_written_as_they_are_read(tmp_path, suffix):
     assert not path.exists()
     tff.datasets.write_rows(tmp_path / "x.npz", X, header=[" lead", "b"])
     assert tff.datasets.read_table(tmp_path / "x.npz").columns == (" lead", "b")
+
+
+def test_numbers_in_objects_are_numbers_and_text_is_none(rng):
+    flow, x = make_small("nice", 2), rng.normal(size=(5, 2))
+    np.testing.assert_array_equal(flow.log_prob(x.astype(object)), flow.log_prob(x))
+    for cell in ("1", None, [1.0]):
+        spoilt = x.astype(object)
+        spoilt[0, 0] = cell
+        with pytest.raises(tff.InputError, match="x must be an array of numbers"):
+            flow.log_prob(spoilt)

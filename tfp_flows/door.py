@@ -26,14 +26,21 @@ def exact(value: Any, columns: Sequence[str] | None, name: str, size: int) -> tf
     try:
         if isinstance(value, (list, tuple)) and not any(tf.is_tensor(part) for part in tf.nest.flatten(value)):
             value = np.asarray(value)
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.dtype.itemsize > 8:
-            value = value.astype(np.float64)  # TensorFlow has nothing longer
+        if isinstance(value, np.ndarray) and (value.dtype.kind == "O" or value.dtype.itemsize > 8):
+            value = _as_float64(value)
         value = tf.convert_to_tensor(value)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} must be an array of numbers; got a {type(value).__name__}.") from error
     if not (value.dtype.is_floating or value.dtype.is_integer or value.dtype.is_bool):
         raise InputError(f"{name} must be real numbers; got {value.dtype.name}.")
     return value if value.dtype.is_floating else tf.cast(value, tf.float64)
+
+
+def _as_float64(value: np.ndarray) -> np.ndarray:
+    """Python's numbers, and those longer than TensorFlow's; neither text nor None is one, whatever NumPy makes of it."""
+    if value.dtype.kind not in "fO" or any(isinstance(cell, (str, bytes, type(None))) for cell in value.flat):
+        return value
+    return value.astype(np.float64)
 
 
 def check_unmasked(name: str, value: Any) -> None:

@@ -6,14 +6,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.datasets.table import check_order, has_names, matched
+from tfp_flows.datasets.table import as_rows, check_order, has_names, matched
 from tfp_flows.door import check_unmasked
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.training.standard import coarse_column
-from tfp_flows.words import in_short, plural
+from tfp_flows.words import plural
 
 __all__ = ["arrays_of", "check_digits", "in_order", "named_in_order", "parts_of"]
+
+LEAST_WEIGHT = 1e-30  # sums of its products with losses are far from the ends of float32
 
 
 def arrays_of(flow: Flow, x: Any, context: Any = None, weight: Any = None) -> tuple[Any, Any, Any]:
@@ -106,17 +108,18 @@ def in_order(flow: Flow, table: Any, name: str) -> Any:
 
 
 def _weights(weight: Any) -> Any:
+    """Weights `[N]`, float64. Keras rounds them to float32: their size counts in its steps, and cannot be any."""
     if weight is None:
         return None
-    try:
-        found = np.asarray(weight, np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"sample_weight must be a number for each row; got {in_short(weight)}.") from error
-    if found.ndim == 0 or found.size != len(found):
-        raise InputError(f"sample_weight must be a number for each row; got shape {list(found.shape)}.")
-    if not (found >= 0).all() or not found.any() or np.isinf(found).any():
-        raise InputError(f"sample_weight must be at least 0, finite, and not all 0; got a minimum of {found.min():g}.")
-    return found.reshape(-1)
+    found = as_rows(weight, name="sample_weight", event_size=1)[:, 0].astype(np.float64)
+    if not (found >= 0).all() or not found.any():
+        raise InputError(f"sample_weight must be at least 0, and not all 0; got a minimum of {found.min():g}.")
+    if not LEAST_WEIGHT < found.max() < 1 / LEAST_WEIGHT:
+        raise InputError(
+            f"sample_weight must be numbers that float32 holds, with {LEAST_WEIGHT:g} to {1 / LEAST_WEIGHT:g} the "
+            f"largest; got {found.max():g}: divide them by their mean."
+        )
+    return found
 
 
 def _is_table(x: Any) -> bool:
