@@ -37,7 +37,7 @@ def exact(value: Any, columns: Sequence[str] | None, name: str, size: int) -> tf
 
 
 def _as_float64(value: np.ndarray) -> np.ndarray:
-    """Python's numbers, and those longer than TensorFlow's; neither text nor None is one, whatever NumPy makes of it."""
+    """Python's numbers, and those longer than TensorFlow's; neither text nor None is one, whatever NumPy says."""
     if value.dtype.kind not in "fO" or any(isinstance(cell, (str, bytes, type(None))) for cell in value.flat):
         return value
     return value.astype(np.float64)
