@@ -105,6 +105,19 @@ def test_a_column_without_a_density_is_one_line_on_stderr(table, tmp_path, capsy
     assert "'id' has evenly spaced values" in line
 
 
+def test_a_training_is_repeated_on_other_rows_with_its_columns(trained, table, tmp_path, capsys):
+    assert call("train", "--from", trained, "--data", table, "--epochs", 1, "--out", tmp_path / "again") == 0
+    assert tff.Run.open(tmp_path / "again").flow.context_columns == tff.Run.open(trained).flow.context_columns
+    pandas.read_csv(table).drop(columns="age").to_csv(tmp_path / "other.csv", index=False)
+    status, _, said = run(
+        capsys, "train", "--from", trained, "--data", tmp_path / "other.csv", "--out", tmp_path / "third"
+    )
+    assert (status, "has 0 columns named 'age'" in said) == (2, True), said
+    for words in (["--columns", "height,height"], ["--context-columns", "age,age"]):
+        status, _, said = run(capsys, "train", "--data", table, *words, "--out", tmp_path / "third")
+        assert (status, f"{words[0]} must have each column once" in said) == (2, True), said
+
+
 @pytest.mark.slow
 def test_export(trained, tmp_path, capsys):
     import tensorflow as tf

@@ -262,7 +262,9 @@ def train(
         if flow is not None and flow != known.get("flow"):  # whose options are of another chain
             known.pop("options", None)
         if data is not None:
-            of_the_data = ("columns", "context_columns", "key", "support", "circular", "dequantize")
+            of_the_data = ["key"]
+            if not Path(data).suffix and not Path(data).is_dir():  # a law, which has no columns to be named
+                of_the_data += ["columns", "context_columns", "support", "circular", "dequantize", "auto"]
             known = {name: value for name, value in known.items() if name not in of_the_data}
         given = known | given | {"options": known.get("options", {}) | options}
         _check_taken(given.get("flow"), given["options"])

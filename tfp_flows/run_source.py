@@ -178,6 +178,8 @@ def source_settings(
             isinstance(value, (list, tuple)) and all(isinstance(c, (str, int)) for c in value)
         ):
             raise InputError(f"{argument} must be a list of names and numbers; got {in_short(value)}.")
+        if len(set(value or ())) < len(value or ()):
+            raise InputError(f"{argument} must have each column once; got {in_short(value)}.")
     check_text(**given(key=key))
     name = os.fspath(data)
     if Path(name).suffix or Path(name).is_dir():
