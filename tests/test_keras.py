@@ -343,6 +343,11 @@ def test_weights_of_validation_data_count():
         (lambda m: m.fit(ROWS, ROWS, sample_weight=["1"] * 200), "sample_weight: row 1, column 1 is '1'"),
         (lambda m: m.evaluate(ROWS, ROWS, sample_weight=0 * WEIGHTS, verbose=0), "not all 0"),
         (lambda m: m.test_on_batch(ROWS, ROWS, sample_weight="balanced"), "sample_weight is a str; expected a table"),
+        (lambda m: m.fit(epochs=1), "x must be rows, or a tf.data.Dataset of batches; got None"),
+        (
+            lambda m: m.fit(ROWS, ROWS, validation_data=(ROWS, None, None, None)),
+            r"validation_data must be x, \(x, context\) or \(x, context, sample_weight\); got 4 parts",
+        ),
         (lambda _: tff.FlowModel(None), "flow must be a tff.Flow; got None"),
         (lambda _: tff.FlowLayer("maf"), "flow must be a tff.Flow; got 'maf'"),
         (lambda m: tff.FlowModel(m.flow, entropy="a"), "entropy is 'a'; expected a number"),

@@ -17,7 +17,7 @@ from conftest import mostly_slow
 
 import tfp_flows as tff
 from tfp_flows.json_files import write_json
-from tfp_flows.run_folder import COMMIT, LOCK, RunFolder, read_history, write_history
+from tfp_flows.run_folder import COMMIT, FIGURES, LOCK, RunFolder, read_history, write_history
 from tfp_flows.runs import _training
 
 ROOT = Path(__file__).parents[1]
@@ -140,6 +140,16 @@ def test_results_that_count_are_moved_into_place_by_whoever_comes_next(moved, tm
         (run / name if i < moved else run / COMMIT / name).write_text("new")
     tff.Run.open(run)
     assert files(run) == {Path("config.json"): b"new", Path("history.csv"): b"new", Path("mine.txt"): b"old"}
+
+
+def test_figures_of_others_are_left_alone(tmp_path):
+    """What a run draws is of earlier weights once there are others; what it does not draw is not its own."""
+    (tmp_path / "figures").mkdir()
+    for name in (*FIGURES, "mine.png"):
+        (tmp_path / "figures" / name).write_text("")
+    with RunFolder.claimed(tmp_path, force=True) as folder:
+        folder.commit(lambda staged: write_json(staged / "config.json", {}))
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["mine.png"]
 
 
 def test_results_that_cannot_be_written_change_nothing(tmp_path):

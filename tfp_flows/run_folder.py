@@ -23,9 +23,10 @@ from tfp_flows.atomic import atomic_path
 from tfp_flows.errors import InputError
 from tfp_flows.words import in_short
 
-__all__ = ["COMMIT", "RunFolder", "read_history", "write_history"]
+__all__ = ["COMMIT", "FIGURES", "RunFolder", "read_history", "write_history"]
 
 LOCK, TRAINING, STAGED, COMMIT, DROPPED, ASIDE = ".lock", "training", ".staged", ".commit", ".dropped", ".aside"
+FIGURES = ("samples.png", "density.png", "grid.png", "gap.png", "layers.png", "loss.png", "flow.gif")
 _LEFT_OVER = re.compile(r"\.[0-9a-f]{32}(\.\w+)?")  # of atomic_path, in a process that was killed
 
 
@@ -123,7 +124,10 @@ class RunFolder:
             return
         with contextlib.suppress(FileNotFoundError):  # somebody else does it too
             (self.path / "metrics.json").unlink(missing_ok=True)
-            shutil.rmtree(self.path / "figures", ignore_errors=True)
+            for name in FIGURES:
+                (self.path / "figures" / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # others' files are in it, or it is not there
+                (self.path / "figures").rmdir()
             shutil.rmtree(self.path / ASIDE, ignore_errors=True)  # there is something in its place now
             for file in sorted(commit.iterdir()):
                 os.replace(file, self.path / file.name)

@@ -52,9 +52,10 @@ def _is_pair(seed: Any) -> bool:
         return seed.dtype.is_integer and seed.shape.is_compatible_with([2])
     if isinstance(seed, (list, tuple)) and any(map(tf.is_tensor, seed)):
         return len(seed) == 2 and all(_is_integer(part) or isinstance(part, int) for part in seed)
-    return (
-        isinstance(seed, (list, tuple, np.ndarray)) and np.shape(seed) == (2,) and np.asarray(seed).dtype.kind in "iu"
-    )
+    if not isinstance(seed, (list, tuple, np.ndarray)) or np.shape(seed) != (2,):
+        return False
+    # others would be taken modulo 2^32
+    return np.asarray(seed).dtype.kind in "iu" and all(-(2**31) <= int(part) < 2**32 for part in seed)
 
 
 def _is_integer(part: Any) -> bool:

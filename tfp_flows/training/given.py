@@ -13,7 +13,7 @@ from tfp_flows.flow import Flow
 from tfp_flows.training.standard import coarse_column
 from tfp_flows.words import plural
 
-__all__ = ["arrays_of", "check_digits", "in_order", "named_in_order", "parts_of"]
+__all__ = ["arrays_of", "check_digits", "check_parts", "in_order", "named_in_order", "parts_of"]
 
 LEAST_WEIGHT = 1e-30  # sums of its products with losses are far from the ends of float32
 
@@ -27,6 +27,8 @@ def arrays_of(flow: Flow, x: Any, context: Any = None, weight: Any = None) -> tu
       InputError: for columns, widths or numbers of rows that do not fit, a context that is missing or not asked for,
         and weights that are below 0 or all 0.
     """
+    if x is None:
+        raise InputError("x must be rows, or a tf.data.Dataset of batches; got None.")
     if not _is_table(x):
         return x, context, weight
     parts = parts_of(x)
@@ -47,6 +49,14 @@ def arrays_of(flow: Flow, x: Any, context: Any = None, weight: Any = None) -> tu
     if weight is not None and context is None:
         context = np.zeros([len(weight), 0], "float32")
     return x, context, weight
+
+
+def check_parts(name: str, parts: tuple) -> None:
+    """Raises `InputError` unless there are as many parts as rows, their context and their weights are."""
+    if not 1 <= len(parts) <= 3:
+        raise InputError(
+            f"{name} must be x, (x, context) or (x, context, sample_weight); got {plural(len(parts), 'part')}."
+        )
 
 
 def check_digits(flow: Flow, x: Any) -> None:

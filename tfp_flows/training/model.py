@@ -15,7 +15,7 @@ from tfp_flows.flow import Flow
 from tfp_flows.recipe import make_again, recipe_of
 from tfp_flows.training.batch_norm import check_whole_batches, has_batch_norm, warn_of_batch_norm
 from tfp_flows.training.callbacks import StopWhenNotFinite
-from tfp_flows.training.given import arrays_of, check_digits, named_in_order, parts_of
+from tfp_flows.training.given import arrays_of, check_digits, check_parts, named_in_order, parts_of
 from tfp_flows.training.layer import FlowLayer
 from tfp_flows.training.options import check_is_new, check_optimizer
 from tfp_flows.training.standard import far_rows
@@ -242,6 +242,8 @@ class FlowModel(TrainedFlow):
         table = x
         x, y, sample_weight = arrays_of(self.flow, x, y, sample_weight)
         check_digits(self.flow, table)
+        if isinstance(validation_data, tuple):
+            check_parts("validation_data", validation_data)
         if isinstance(validation_data, (tuple, list)) and len(validation_data) <= 3:
             table = validation_data[0]
             validation_data = _without_none(*arrays_of(self.flow, *validation_data))

@@ -13,6 +13,7 @@ from tfp_flows.datasets import Dataset, as_rows, as_table, matched
 from tfp_flows.datasets.table import check_order
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.training.given import check_parts
 from tfp_flows.training.inside import check_inside
 from tfp_flows.training.strata import places_on_a_curve, stratified
 from tfp_flows.whole import with_noise
@@ -104,10 +105,7 @@ def as_source(
 def as_validation(data: Any, flow: Flow, columns: Sequence[str] | None, context_columns: Sequence[str] | None) -> Rows:
     """The rows of `validation_data`: x, `(x, context)` or `(x, context, sample_weight)`, checked as those of x are."""
     parts = data if isinstance(data, tuple) else (data,)
-    if not 1 <= len(parts) <= 3:
-        raise InputError(
-            f"validation_data must be x, (x, context) or (x, context, sample_weight); got {plural(len(parts), 'part')}."
-        )
+    check_parts("validation_data", parts)
     x, context, weight = (*parts, None, None)[:3]
     if isinstance(x, (Dataset, tf.data.Dataset)):
         raise InputError(f"validation_data must be rows in memory, or (x, context) of them; got a {type(x).__name__}.")
