@@ -16,6 +16,7 @@ import pytest
 import tfp_flows as tff
 from tfp_flows import cli
 from tfp_flows.datasets.blender import blender_folder
+from tfp_flows.run_folder import FIGURES
 
 STILLS = {"samples", "density", "grid", "gap", "layers", "loss"}
 FAST = ["--epochs", "2", "--steps-per-epoch", "5", "--num-layers", "2"]
@@ -118,7 +119,7 @@ def test_plot_draws_the_figures_again(trained, capsys):
     for path in (trained / "figures").iterdir():
         path.unlink()
     assert run(capsys, "plot", trained)[0] == 0
-    assert {p.name for p in (trained / "figures").iterdir()} == {f"{name}.png" for name in STILLS} | {"flow.gif"}
+    assert {p.name for p in (trained / "figures").iterdir()} == {*FIGURES}
     (trained / "figures" / "flow.gif").unlink()
 
 

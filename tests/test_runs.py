@@ -144,12 +144,12 @@ def test_results_that_count_are_moved_into_place_by_whoever_comes_next(moved, tm
 
 def test_figures_of_others_are_left_alone(tmp_path):
     """What a run draws is of earlier weights once there are others; what it does not draw is not its own."""
-    (tmp_path / "figures").mkdir()
-    for name in (*FIGURES, "mine.png"):
+    (tmp_path / "figures" / FIGURES[0]).mkdir(parents=True)  # whatever the name, no picture of a run's
+    for name in (*FIGURES[1:], "mine.png"):
         (tmp_path / "figures" / name).write_text("")
     with RunFolder.claimed(tmp_path, force=True) as folder:
         folder.commit(lambda staged: write_json(staged / "config.json", {}))
-    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["mine.png"]
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {FIGURES[0], "mine.png"}
 
 
 def test_results_that_cannot_be_written_change_nothing(tmp_path):

@@ -38,9 +38,8 @@ def exact(value: Any, columns: Sequence[str] | None, name: str, size: int) -> tf
 
 def _as_float64(value: np.ndarray) -> np.ndarray:
     """Python's numbers, and those longer than TensorFlow's; neither text nor None is one, whatever NumPy says."""
-    if value.dtype.kind not in "fO" or any(isinstance(cell, (str, bytes, type(None))) for cell in value.flat):
-        return value
-    return value.astype(np.float64)
+    is_other = value.dtype.kind == "O" and any(isinstance(cell, (str, bytes, type(None))) for cell in value.flat)
+    return value if is_other or value.dtype.kind not in "fO" else value.astype(np.float64)
 
 
 def check_unmasked(name: str, value: Any) -> None:

@@ -125,7 +125,8 @@ class RunFolder:
         with contextlib.suppress(FileNotFoundError):  # somebody else does it too
             (self.path / "metrics.json").unlink(missing_ok=True)
             for name in FIGURES:
-                (self.path / "figures" / name).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # the results count, whatever somebody has put there
+                    (self.path / "figures" / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # others' files are in it, or it is not there
                 (self.path / "figures").rmdir()
             shutil.rmtree(self.path / ASIDE, ignore_errors=True)  # there is something in its place now
