@@ -133,15 +133,17 @@ def context_warnings(
 ) -> list[str]:
     """One sentence for each column, of rows `[n, D]`, that has no density given its context `[n, C]`.
 
-    The two determine each other: one is a function of the other, or a linear combination with others' help.
+    The two determine each other: one is a function of the other, or a linear combination with others' help. Of more
+    than 100,000 rows, a random sample (always the same) is looked at.
     """
     size, width = context.shape[1], rows.shape[1]
     if size + width > _WIDEST:
         return []
     labels = [f"the context's {label}" for label in _labels(size, context_columns)] + _labels(width, columns)
+    if len(rows) > _SAMPLE:
+        drawn = np.random.default_rng(0).choice(len(rows), _SAMPLE, replace=False)
+        rows, context = rows[drawn], context[drawn]
     both = np.unique(np.concatenate([context, rows], axis=1), axis=0)
-    if len(both) > _SAMPLE:
-        both = both[np.sort(np.random.default_rng(0).choice(len(both), _SAMPLE, replace=False))]
     sentences = []
     with np.errstate(all="ignore"):
         for column, others, how in dependences(both):
