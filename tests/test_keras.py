@@ -1,5 +1,7 @@
 """What Keras offers around weights, through Keras' own calls: test_processes.py runs this file again under tf_keras."""
 
+import copy
+
 import numpy as np
 import pandas
 import pytest
@@ -8,6 +10,7 @@ from conftest import make_small, mostly_slow, scramble
 
 import tfp_flows as tff
 from tfp_flows.arrays import whole_arrays
+from tfp_flows.recipe import recipe_of
 
 KERAS_3 = hasattr(tf.keras, "Variable")
 ROWS = tff.datasets.gaussian().sample(200, seed=0)
@@ -536,6 +539,33 @@ def test_a_functional_model_is_saved_whole(tmp_path):
     model.save(tmp_path / "x.keras")
     other = tf.keras.models.load_model(tmp_path / "x.keras")
     np.testing.assert_array_equal(other([ROWS, CONTEXT]), model([ROWS, CONTEXT]))
+
+
+@pytest.mark.kerases
+def test_a_flow_that_two_layers_have_is_one_flow_again(tmp_path):
+    flow = make_small("nice", 2)
+    x = tf.keras.Input([2])
+    layers = [tff.FlowLayer(flow), tff.FlowLayer(flow)]
+    inner = tf.keras.Model(x, layers[1](x))  # written, and copied, before the other layer is
+    model = tf.keras.Model(x, tf.keras.layers.Add()([inner(x), layers[0](x)]))
+    model.compile("sgd", loss="mse", jit_compile=False)
+    model.save(tmp_path / "x.keras")
+    others = [tf.keras.models.load_model(tmp_path / "x.keras") for _ in range(2)]
+    for other in others:
+        np.testing.assert_array_equal(other(ROWS), model(ROWS))
+        assert len(other.trainable_variables) == len(model.trainable_variables)
+    others[0].fit(ROWS, np.zeros(len(ROWS)), verbose=0)
+    np.testing.assert_array_equal(others[1](ROWS), model(ROWS))
+    copies = copy.deepcopy(layers)
+    assert copies[0].flow is copies[1].flow is not flow
+    np.testing.assert_array_equal(copies[1](ROWS), layers[0](ROWS))
+
+
+@pytest.mark.kerases
+def test_models_written_with_a_recipe_alone_are_read():
+    flow = make_small("nice", 2)
+    layer = tff.FlowLayer.from_config({"flow": recipe_of(flow), "name": "density", "trainable": False})
+    assert (layer.name, layer.trainable, recipe_of(layer.flow)) == ("density", False, recipe_of(flow))
 
 
 @pytest.mark.kerases

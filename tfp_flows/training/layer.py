@@ -1,5 +1,6 @@
 """FlowLayer: a flow as a Keras layer, of whichever Keras TensorFlow has, for models of the user's own."""
 
+import copy
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,9 @@ from tfp_flows.arrays import assign_arrays, entries_of, whole_arrays
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.identity import Identity, identity_of, put_arrays
-from tfp_flows.recipe import make_again, recipe_of
 from tfp_flows.training.batch_norm import warn_of_batch_norm
 from tfp_flows.training.given import named_in_order
+from tfp_flows.training.keras_config import config_of, flow_of
 from tfp_flows.words import in_short
 
 __all__ = ["FlowLayer"]
@@ -126,12 +127,16 @@ class FlowLayer(tf.keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """What Keras writes beside the weights, with the recipe of the flow."""
-        return {"flow": recipe_of(self.flow), "name": self.name, "trainable": self.trainable}
+        return {"flow": config_of(self.flow), "name": self.name, "trainable": self.trainable}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "FlowLayer":
         """The layer again."""
-        return cls(make_again(config["flow"]), **{key: value for key, value in config.items() if key != "flow"})
+        return cls(flow_of(config["flow"]), **{key: value for key, value in config.items() if key != "flow"})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "FlowLayer":
+        """A layer over a copy of the flow, which is one for all layers over it that are copied together."""
+        return type(self)(copy.deepcopy(self.flow, memo), name=self.name, trainable=self.trainable)
 
 
 def _key(name: str) -> str:

@@ -12,10 +12,10 @@ from tfp_flows.bijectors import Coupling
 from tfp_flows.checks import check_number
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.recipe import make_again, recipe_of
 from tfp_flows.training.batch_norm import check_whole_batches, has_batch_norm, warn_of_batch_norm
 from tfp_flows.training.callbacks import StopWhenNotFinite
 from tfp_flows.training.given import arrays_of, check_digits, check_parts, named_in_order, parts_of
+from tfp_flows.training.keras_config import config_of, flow_of
 from tfp_flows.training.layer import FlowLayer
 from tfp_flows.training.options import check_is_new, check_optimizer
 from tfp_flows.training.standard import far_rows
@@ -327,12 +327,12 @@ class FlowModel(TrainedFlow):
 
     def get_config(self) -> dict[str, Any]:
         """What Keras writes beside the weights, with the recipe of the flow."""
-        return {"flow": recipe_of(self.flow), "entropy": self.entropy, "name": self.name}
+        return {"flow": config_of(self.flow), "entropy": self.entropy, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "FlowModel":
         """The model again."""
-        return cls(make_again(config["flow"]), config["entropy"], config["name"])
+        return cls(flow_of(config["flow"]), config["entropy"], config["name"])
 
     def _halves(self, x: tf.Tensor, context: tf.Tensor | None) -> list[tuple[tf.Tensor, tf.Tensor | None]]:
         """The batch in two halves, which two cores work on side by side: benchmarks/README.md has what that saves.

@@ -1,0 +1,40 @@
+"""A flow in what Keras writes of models and layers: one that several of them have is one again when they are read."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_flows.flow import Flow
+from tfp_flows.recipe import make_again, recipe_of
+
+__all__ = ["config_of", "flow_of"]
+
+
+@tf.keras.utils.register_keras_serializable("tfp_flows")
+class WrittenFlow:
+    """A flow as an object of Keras', which reads those of one number once for a whole model."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+
+    def get_config(self) -> dict[str, Any]:
+        """Its recipe."""
+        return {"recipe": recipe_of(self.flow)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "WrittenFlow":
+        """The object again."""
+        return cls(make_again(config["recipe"]))
+
+
+def config_of(flow: Flow) -> dict[str, Any]:
+    """What a layer's `get_config` has of its flow.
+
+    Keras gives a number to what it meets a second time alone, and then to a dictionary that it may have copied before.
+    """
+    return {**tf.keras.utils.serialize_keras_object(WrittenFlow(flow)), "shared_object_id": id(flow)}
+
+
+def flow_of(config: dict[str, Any]) -> Flow:
+    """The flow of what `config_of` gave, or of a recipe, which layers had of theirs before."""
+    return make_again(config) if "make" in config else tf.keras.utils.deserialize_keras_object(config).flow
