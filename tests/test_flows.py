@@ -318,6 +318,11 @@ def test_log_det_of_nice_is_the_same_everywhere(rng):
     [
         ({"event_size": 0}, "event_size must be an integer of at least 1; got 0"),
         ({"event_size": 2.5}, "event_size must be an integer of at least 1; got 2.5"),
+        ({"event_size": 2, "num_layers": 10**9}, "num_layers must be an integer of at most 10000; got 1000000000"),
+        (
+            {"event_size": 2, "hidden_units": (10**9,)},
+            "such sizes make .* numbers of one layer, and 2.1e.09 ",
+        ),
         ({"event_size": 2, "num_layers": 0}, "num_layers must be an integer of at least 1; got 0"),
         ({"event_size": 2, "hidden_units": (0,)}, "hidden_units must be an integer of at least 1; got 0"),
         ({"event_size": 2, "hidden_units": 64}, "hidden_units must be a list of integers; got 64"),

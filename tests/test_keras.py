@@ -346,6 +346,11 @@ def test_weights_of_validation_data_count():
         (lambda m: m.fit(ROWS, ROWS, sample_weight=["1"] * 200), "sample_weight: row 1, column 1 is '1'"),
         (lambda m: m.evaluate(ROWS, ROWS, sample_weight=0 * WEIGHTS, verbose=0), "not all 0"),
         (lambda m: m.test_on_batch(ROWS, ROWS, sample_weight="balanced"), "sample_weight is a str; expected a table"),
+        (lambda m: m.fit(np.array([[0.0, 1.0], [2.0, np.nan]]), ROWS[:2]), "x: row 2, column 2 is nan"),
+        (lambda m: m.fit(ROWS, np.where(ROWS[3, 1] == ROWS, np.inf, ROWS)), "context: row 4, column 2 is inf"),
+        (lambda m: m.fit(ROWS, ROWS, validation_data=(ROWS * np.nan, ROWS)), "validation_data: 400 values are .*nan"),
+        (lambda m: m.fit(ROWS, ROWS, batch_size=0), "batch_size must be an integer of at least 1; got 0"),
+        (lambda m: m.evaluate(ROWS, ROWS, batch_size=2.5), "batch_size must be an integer of at least 1; got 2.5"),
         (lambda m: m.fit(epochs=1), "x must be rows, or a tf.data.Dataset of batches; got None"),
         (
             lambda m: m.fit(ROWS, ROWS, validation_data=(ROWS, None, None, None)),
@@ -370,6 +375,15 @@ def test_rows_may_be_lists(named):
 
 
 FAR = 50.0 + ROWS
+
+
+@pytest.mark.kerases
+def test_single_rows_and_constant_columns_of_64_bits_are_scored():
+    model, rows = build(), np.array([[0.1, 1 / 3], [0.1, 2 / 3]])
+    expected = model.flow.log_prob(rows)
+    np.testing.assert_allclose(model.predict(rows, verbose=0), expected, rtol=1e-4)
+    np.testing.assert_allclose(model.predict(rows[1:], verbose=0), expected[1:], rtol=1e-4)
+    np.testing.assert_allclose(model.evaluate(rows[:1], verbose=0), -expected[0], rtol=1e-4)
 
 
 @pytest.mark.slow
@@ -411,6 +425,8 @@ def test_rows_that_keras_would_round_to_one_are_refused(given):
     ):
         with pytest.raises(tff.InputError, match=r"x: column .* apart, and Keras rounds tables.*tf.data.Dataset"):
             call()
+    with pytest.raises(tff.InputError, match=r"x: row 1, column 1 is .* deviations off in float32, and Keras"):
+        model.predict(given[1:2], verbose=0)
     expected = flow.log_prob(rows[:100])
     batches = tf.data.Dataset.from_tensor_slices(rows[:100]).batch(50)
     np.testing.assert_allclose(model.predict(batches, verbose=0), expected, rtol=1e-5)
@@ -559,6 +575,18 @@ def test_a_flow_that_two_layers_have_is_one_flow_again(tmp_path):
     copies = copy.deepcopy(layers)
     assert copies[0].flow is copies[1].flow is not flow
     np.testing.assert_array_equal(copies[1](ROWS), layers[0](ROWS))
+
+
+@pytest.mark.skipif(not KERAS_3, reason="tf_keras imports what a file names")
+def test_a_file_is_read_where_nobody_has_imported_the_class(tmp_path, monkeypatch):
+    model, registry = build(), tf.keras.utils.get_custom_objects()
+    model.save(tmp_path / "x.keras")
+    monkeypatch.setitem(registry, "tfp_flows>FlowModel", registry["tfp_flows>FlowModel"])  # it comes back
+    del registry["tfp_flows>FlowModel"]
+    tff._name_to_keras("FlowModel")
+    other = tf.keras.models.load_model(tmp_path / "x.keras")
+    assert type(other) is tff.FlowModel
+    np.testing.assert_array_equal(other(ROWS), model(ROWS))
 
 
 @pytest.mark.kerases

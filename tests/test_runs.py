@@ -509,6 +509,23 @@ def test_an_edited_training_is_refused_in_one_sentence(name, value, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("options", -1), ("options", [[]]), ("flows", "maf"), ("folder", "x"), ("force", True)),
+        *(("data_options", -1), ("data_options", {"noisy": 1}), ("data_options", {"noise": "x"})),
+    ],
+)
+def test_edited_settings_are_refused_in_one_sentence(name, value, tmp_path):
+    """They go to `Run.train` as keyword arguments, and the command's options with them."""
+    settings = {"flow": "maf", "options": {}, "data": "two_moons", "seed": 0, name: value}
+    write_json(tmp_path / "config.json", {"kind": "train", "settings": settings})
+    with pytest.raises(
+        tff.InputError, match=r"config.json has settings that do not work: |two_moons has no option|noise (is|must)"
+    ):
+        _ = tff.Run.open(tmp_path).settings
+
+
+@pytest.mark.parametrize(
     ("data", "options", "octaves", "logit_bound"),
     [("siggraph", {}, 7, 4.0), ("siggraph", {"octaves": 1}, 1, 4.0), ("two_moons", {}, 0, 2.0)],
 )

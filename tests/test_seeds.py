@@ -76,7 +76,7 @@ def test_the_state_of_a_generator_is_no_seed(seed):
         scrambled("nice", 2).sample(3, seed=seed)
 
 
-@pytest.mark.parametrize("seed", [1.5, "1", [2**32 + 5, 1], [-(2**40), 1]])
+@pytest.mark.parametrize("seed", [1.5, "1", [2**32 + 5, 1], [-(2**40), 1], tf.constant([2**40, 1])])
 def test_what_is_no_seed_is_refused(seed):
     with pytest.raises(tff.InputError, match=f"seed must be an integer.*got {re.escape(repr(seed))}"):
         scrambled("nice", 2).sample(3, seed=seed)

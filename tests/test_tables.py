@@ -203,7 +203,10 @@ def test_files_of_a_folder_must_go_together():
         ("1e5x\n2\n", "row 1, column 1 is '1e5x'; expected a finite number."),
         ("1,5;2,5\n3;4\n", "row 1, column 1 is '1,5'; expected a finite number."),
         ("2021-01-01,abc\n1,2\n", "row 1, column 1 is '2021-01-01'; expected a finite number."),
-        ("0,1,2\n0.5,1.5,2.5\n", "row 1 is 0 to 2, as pandas heads columns without names;"),
+        ("0,1,2\n0.5,1.5,2.5\n", "row 1 is 0 to 2 above decimals, as pandas heads columns without names;"),
+        ("region,2020,2021\nnorth,0.5,1.5\n", "row 1 is 2020 to 2021 above decimals, as a header of numbers has it;"),
+        ("4,3,2,1\n0.5,1.5,2.5,3.5\n", "row 1 is 1 to 4 above decimals, as a header of numbers has it;"),
+        ("2019,2020,2021\n0.5,1.5,2.5\n", "row 1 is 2019 to 2021 above decimals, as a header of numbers has it;"),
         ("x,,z\n1,2,3\n", "column 2 has no name in the header; choose what to read with columns,"),
         # Missing values.
         (
@@ -216,6 +219,12 @@ def test_text_that_is_not_certain_is_refused(content, sentence):
     for suffix in ("csv", "csv.gz"):
         path = write(f"a.{suffix}", gzip.compress(content.encode()) if suffix == "csv.gz" else content)
         assert sentence in refusal(read_table, path)
+
+
+@pytest.mark.parametrize("content", ["a,2020,2021\nb,2020,2022\n", "a,3,4\nb,0.5,1.5\n", "0,0,0\n0.5,1.5,2.5\n"])
+def test_numbers_that_may_be_data_are(content):
+    rows = read_rows(write("a.csv", content), columns=[2, 3])
+    np.testing.assert_array_equal(rows[0], [float(cell) for cell in content.splitlines()[0].split(",")[1:]])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ Nothing heavy is imported until it is used: `tff.maf` imports TensorFlow, `tff.f
 """
 
 import importlib
+import sys
 from typing import Any
 
 __version__ = "0.1.0"
@@ -38,3 +39,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+def _name_to_keras(*names: str) -> None:
+    """Tells Keras 3, if it is there, how to make what a file may name and nobody has imported yet."""
+    keras = sys.modules.get("keras")
+    for name in names if hasattr(keras, "saving") else ():
+        make = staticmethod(lambda config, name=name: __getattr__(name).from_config(config))
+        keras.saving.get_custom_objects().setdefault(f"tfp_flows>{name}", type(name, (), {"from_config": make}))
+
+
+_name_to_keras("FlowLayer", "FlowModel")

@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 MOST = 2**31 - 1  # TensorFlow's sizes are of 32 bits
+MOST_OF = {"num_layers": 10_000}  # which are built one by one
 MAY_BE_ZERO = ("context_size", "input_size", "num_masked", "octaves")  # of one dimension, nothing else is there
 
 
@@ -43,8 +44,8 @@ def check_sizes(**sizes: int) -> None:
         least = 0 if name in MAY_BE_ZERO else 1
         if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < least:
             raise InputError(f"{name} must be an integer of at least {least}; got {in_short(size)}.")
-        if size > MOST:
-            raise InputError(f"{name} must be an integer of at most {MOST}; got {in_short(size)}.")
+        if size > (most := MOST_OF.get(name, MOST)):
+            raise InputError(f"{name} must be an integer of at most {most}; got {in_short(size)}.")
 
 
 def check_shape(name: str, shape: Any) -> None:

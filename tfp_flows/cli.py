@@ -238,6 +238,11 @@ def train(
     """
     from tfp_flows.runs import Run
 
+    if data == "-":
+        raise InputError(
+            "data is -, and a run reads its rows again to be measured, resumed or repeated: write them into a file."
+        )
+    _check_folder(out)
     given = {"flow": flow, "data": data, "columns": _columns(columns), "key": key, "epochs": epochs}
     given |= {"context_columns": _columns(context_columns)}
     given |= {"batch_size": batch_size, "learning_rate": learning_rate, "patience": patience, "device": device}
@@ -295,6 +300,7 @@ def distill(
     """Fit a student that samples in one pass to the trained flow of a run, by KL(student, teacher)."""
     from tfp_flows.runs import Run
 
+    _check_folder(out)
     options = {"num_layers": num_layers, "hidden_units": hidden_units, "base": base, "mixing": mixing}
     options = _chain_options(**options, whiten=whiten, octaves=octaves, tails=tails)
     _check_taken(flow, options)
@@ -313,7 +319,9 @@ def sample(
     ] = None,
     context: Annotated[
         str | None,
-        typer.Option(help="File of contexts, for a flow that has some: a row is drawn for each of its rows."),
+        typer.Option(
+            help="File of contexts, for a flow that has some: a row is drawn for each of its rows; - for CSV on stdin."
+        ),
     ] = None,
     seed: Seed = 0,
     force: Force = False,
@@ -321,7 +329,8 @@ def sample(
     """Draw rows from a trained flow; with a context, each has it beside it."""
     from tfp_flows.runs import Run
 
-    drawn = Run.open(run).sample(n, context=context, seed=seed)
+    with _readable(context) as source:
+        drawn = Run.open(run).sample(n, context=source, seed=seed)
     with _writable(out) as path:
         _write(path, drawn, force=force)
     status.print(f"{plural(len(drawn), 'row')} {'on stdout' if out == '-' else f'in {out}'}")
@@ -368,6 +377,7 @@ def export(
     """Write a SavedModel that plain TensorFlow loads: log_prob, sample, encode, decode."""
     from tfp_flows.runs import Run
 
+    _check_folder(out)
     flow = Run.open(run).flow
     if out.exists() and not force:
         raise InputError(f"out {out} exists; choose another folder, or force=True to write over it.")
@@ -439,6 +449,12 @@ def _finish(run: "Run") -> None:
         raise typer.Exit(1) from error
     finally:
         console.print(f"weights, metrics and figures are in {run.folder}")
+
+
+def _check_folder(out: Path | None) -> None:
+    """Raises `InputError` for -, which stands for stdout where a table is written."""
+    if out == Path("-"):
+        raise InputError("out is -, and what is made is a folder: give it a name.")
 
 
 def _draw(run: "Run", *, film: bool = False) -> None:
@@ -586,8 +602,8 @@ def _names_with_colons(texts: list[str] | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _readable(data: str) -> Iterator[str]:
-    """The name of what `--data` means: for -, of a file with what comes on stdin."""
+def _readable(data: str | None) -> Iterator[str | None]:
+    """The name of what `--data` or `--context` means: for -, of a file with what comes on stdin."""
     if data != "-":
         yield data
         return

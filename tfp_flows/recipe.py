@@ -28,6 +28,7 @@ _CLASSES: dict[str, type] = {}
 _MAPS = {name: getattr(elementwise, name) for name in elementwise.__all__ if name != "Elementwise"}
 _HOMES = {"tfb": tfp.bijectors, "tfd": tfp.distributions}
 _OF_TFP = {"tfb": tfp.bijectors.Bijector, "tfd": tfp.distributions.Distribution}
+MOST_NUMBERS = 2**31  # of a network: 8 GB
 _PLAIN = (bool, int, float, str, type(None))
 
 
@@ -404,7 +405,9 @@ def at_most(numbers: int) -> Iterator[None]:
 
 
 def spend(numbers: int) -> None:
-    """To be called before so many numbers are made; `InputError` if that is more than `at_most` allows."""
+    """To be called before so many numbers are made; `InputError` if that is more than `at_most` or a network allows."""
+    if numbers > MOST_NUMBERS:
+        raise InputError(f"such sizes make {numbers:.2g} numbers of one layer, and {MOST_NUMBERS:.2g} are the most.")
     left = _left.get()
     if left is not None:
         left[0] -= numbers

@@ -4,6 +4,7 @@ TensorFlow is imported when there is something to compute, so that a folder that
 """
 
 import contextlib
+import inspect
 import os
 import signal
 import time
@@ -247,10 +248,13 @@ class Run:
         if config.get("kind") != "train" or not isinstance(config.get("settings"), dict):
             raise InputError(f"{self.folder} does not know how it was trained: it is a student, or of version 0.1.")
         settings = dict(config["settings"])
-        if "data_options" in settings:
-            from tfp_flows import datasets
+        with _that_work(self.folder, settings):
+            if "data_options" in settings:
+                from tfp_flows import datasets
 
-            settings["data"] = datasets.make(settings["data"], **settings.pop("data_options"))
+                settings["data"] = datasets.make(settings["data"], **settings.pop("data_options"))
+            others = {"checkpoint_every": None, "force": None, "verbose": None}
+            inspect.signature(Run.train).bind(None, **others, **settings)  # nothing that it does not know
         return settings
 
     @property
@@ -500,9 +504,19 @@ def _carry_out(folder: RunFolder, config: dict[str, Any], verbose: bool | int, e
 
 
 def _work(config: dict[str, Any], folder: Path) -> _Work:
-    """What a config says; `InputError` if somebody has put something into it that cannot be carried out."""
-    try:
+    """What a config says."""
+    with _that_work(folder, config["settings"]):
         return _WORK[config["kind"]](config["settings"])
+
+
+@contextlib.contextmanager
+def _that_work(folder: Path, settings: dict[str, Any]) -> Iterator[None]:
+    """Raises `InputError` if somebody has put something into the settings of a config that cannot be carried out."""
+    if not isinstance(options := settings.get("options", {}), dict):
+        told = f"options is {in_short(options)}, no dictionary"
+        raise InputError(f"{folder}: config.json has settings that do not work: {told}.")
+    try:
+        yield
     except InputError:
         raise
     except (TypeError, ValueError, LookupError, AttributeError) as error:

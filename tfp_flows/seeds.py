@@ -48,6 +48,8 @@ def stateless(seed: Any) -> Any:
 
 
 def _is_pair(seed: Any) -> bool:
+    if tf.is_tensor(seed) and hasattr(seed, "numpy") and seed.dtype.size > 4:  # TensorFlow's kernels take int32
+        return _is_pair(seed.numpy())
     if tf.is_tensor(seed):
         return seed.dtype.is_integer and seed.shape.is_compatible_with([2])
     if isinstance(seed, (list, tuple)) and any(map(tf.is_tensor, seed)):

@@ -24,6 +24,7 @@ from tfp_flows.words import in_short
 __all__ = ["chosen_columns", "is_header", "like_a_number", "number", "read_text"]
 
 MISSING = frozenset(["", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "nil", "-", "?", "."])
+YEARS = range(1800, 2200)  # that head columns, as in year,2019,2020
 _LARGEST_EXACT = 2.0**53
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 # A number with something about it: a decimal comma, a date, a unit of one letter, 1e5x. Two letters make a name.
@@ -152,14 +153,25 @@ def _layout(name: str, data: bytes, tabs: bool) -> _Layout:
 
 
 def _refuse_numbered_header(name: str, line: int, cells: list[str], below: list[str]) -> None:
-    """Refuse 0, 1, 2, ... above decimals: it is how pandas heads columns without names, and no row of the data."""
-    if len(cells) < 3 or [cell.strip() for cell in cells] != [str(i) for i in range(len(cells))]:
+    """Refuse 0, 1, 2, ..., or years, above decimals: they head columns, beside words or not, and are no data."""
+    places = [i for i, cell in enumerate(cells) if cell.strip().isdecimal()]
+    numbers = [int(cells[i]) for i in places]
+    rest = [cell for i, cell in enumerate(cells) if i not in places]
+    if len(cells) < 3 or len(numbers) < 2 or any(like_a_number(cell) for cell in rest):
         return
-    if all(number(cell) is not None and not cell.strip().lstrip("+-").isdigit() for cell in below):
+    least, most = min(numbers), max(numbers)
+    if sorted(numbers) != list(range(least, most + 1)) or not (least in (0, 1) or least in YEARS):
+        return
+    if all(i < len(below) and _is_decimal(below[i]) for i in places):
+        what = "pandas heads columns without names" if not rest and numbers[0] == 0 else "a header of numbers has it"
         raise InputError(
-            f"{name}: row {line} is 0 to {len(cells) - 1}, as pandas heads columns without names; "
+            f"{name}: row {line} is {least} to {most} above decimals, as {what}; "
             "write the file with names or without a header."
         )
+
+
+def _is_decimal(cell: str) -> bool:
+    return number(cell) is not None and not cell.strip().lstrip("+-").isdigit()
 
 
 # The definition.

@@ -10,10 +10,10 @@ from tfp_flows.datasets.table import as_rows, check_order, has_names, matched
 from tfp_flows.door import check_unmasked
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.training.standard import coarse_column
+from tfp_flows.training.standard import coarse_column, rounded_row
 from tfp_flows.words import plural
 
-__all__ = ["arrays_of", "check_digits", "check_parts", "in_order", "named_in_order", "parts_of"]
+__all__ = ["arrays_of", "check_digits", "check_finite", "check_parts", "in_order", "named_in_order", "parts_of"]
 
 LEAST_WEIGHT = 1e-30  # sums of its products with losses are far from the ends of float32
 
@@ -59,10 +59,19 @@ def check_parts(name: str, parts: tuple) -> None:
         )
 
 
-def check_digits(flow: Flow, x: Any) -> None:
-    """Raises `InputError` for rows of 64 bits that Keras' fit, evaluate or predict would round until they look alike.
+def check_finite(x: Any, context: Any = None, name: str = "x") -> None:
+    """Raises `InputError` for rows to train on, as `arrays_of` gives them, of which a number is NaN or infinite."""
+    parts = {name: x, "context" if name == "x" else f"the context of {name}": context}
+    for title, part in parts.items():
+        if isinstance(part, np.ndarray) and part.size and not np.isfinite(part).all():
+            as_rows(part, name=title)
 
-    Those round tables to float32 on their way in, whatever the flow's dtype; datasets they take as they are.
+
+def check_digits(flow: Flow, x: Any) -> None:
+    """Raises `InputError` for rows of 64 bits that Keras' fit, evaluate or predict would round to others.
+
+    Those round tables to float32 on their way in, whatever the flow's dtype; datasets they take as they are. Rows are
+    others by the statistics of the flow, or, where it has none, if they look alike then.
 
     Args:
       flow: the flow.
@@ -74,7 +83,9 @@ def check_digits(flow: Flow, x: Any) -> None:
     rows = np.asarray(table)
     if not rows.size or rows.dtype.kind not in "iuf" or rows.dtype.itemsize < 8:
         return
-    found = coarse_column(rows, list(table.columns) if hasattr(table, "columns") else flow.columns)
+    columns = list(table.columns) if hasattr(table, "columns") else flow.columns
+    ordered = matched(table, flow.columns, event_size=flow.event_size) if has_names(table) else rows
+    found = coarse_column(rows, columns) or rounded_row(flow, ordered.astype(np.float64))
     if found:
         raise InputError(
             f"x: {found}, and Keras rounds tables to float32: use tff.fit and flow.log_prob, or give Keras a "

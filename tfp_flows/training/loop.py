@@ -108,9 +108,10 @@ def run(
     _check_finite(watch, best, _complete(history, best), loss, learning_rate, culprits)
     way.finish()
     if best.best_epoch == START:
+        more = "rows" if loss == "nll" else "steps"
         warnings.warn(
             f"no epoch had a lower validation {loss.upper()} than the start, whose weights are restored: "
-            "a lower learning rate, a smaller flow or more rows may work.",
+            f"a lower learning rate, a smaller flow or more {more} may work.",
             stacklevel=3,
         )
     if verbose and best.ended:

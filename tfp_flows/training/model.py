@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors import Coupling
-from tfp_flows.checks import check_number
+from tfp_flows.checks import check_number, check_sizes, given
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.training.batch_norm import check_whole_batches, has_batch_norm, warn_of_batch_norm
 from tfp_flows.training.callbacks import StopWhenNotFinite
-from tfp_flows.training.given import arrays_of, check_digits, check_parts, named_in_order, parts_of
+from tfp_flows.training.given import arrays_of, check_digits, check_finite, check_parts, named_in_order, parts_of
 from tfp_flows.training.keras_config import config_of, flow_of
 from tfp_flows.training.layer import FlowLayer
 from tfp_flows.training.options import check_is_new, check_optimizer
@@ -167,6 +167,8 @@ class FlowModel(TrainedFlow):
     What Keras offers around weights holds for it: weight files, `.keras` files, callbacks, freezing. Keras casts NumPy
     rows of float64 to float32 on their way in, where `tff.fit` does not. A flow with batch norm needs
     `flow.set_batch_norm(rows)` after Keras' own `fit`, and before its validation means anything; `tff.fit` does so.
+    `tf.keras.models.load_model` reads files of it, and of models with a `FlowLayer`, once `tfp_flows` is imported,
+    after TensorFlow.
 
     Args:
       flow: the flow to train.
@@ -239,17 +241,21 @@ class FlowModel(TrainedFlow):
     ) -> Any:
         """As any Keras model's, on rows x and their context y."""
         _refuse_classes(options)
+        _check_counts(options)
         table = x
         x, y, sample_weight = arrays_of(self.flow, x, y, sample_weight)
+        check_finite(x, y)
         check_digits(self.flow, table)
         if isinstance(validation_data, tuple):
             check_parts("validation_data", validation_data)
         if isinstance(validation_data, (tuple, list)) and len(validation_data) <= 3:
             table = validation_data[0]
             validation_data = _without_none(*arrays_of(self.flow, *validation_data))
+            check_finite(*validation_data[:2], name="validation_data")
             check_digits(self.flow, table)
         elif validation_data is not None:
             validation_data = arrays_of(self.flow, validation_data)[0]
+            check_finite(validation_data, name="validation_data")
             if hasattr(validation_data, "shape"):  # tf_keras wants a tuple
                 validation_data = (validation_data,)
         if not self._has_noise:  # `tff.fit` sets statistics itself
@@ -260,6 +266,7 @@ class FlowModel(TrainedFlow):
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, sample_weight: Any = None, **options: Any) -> Any:
         """As any Keras model's, on rows x and their context y."""
+        _check_counts(options)
         table = x
         x, y, sample_weight = arrays_of(self.flow, x, y, sample_weight)
         check_digits(self.flow, table)
@@ -267,6 +274,7 @@ class FlowModel(TrainedFlow):
 
     def predict(self, x: Any, *args: Any, **options: Any) -> Any:
         """Log-probabilities of rows x, or of (x, context)."""
+        _check_counts(options)
         pair = self._pair(x)
         check_digits(self.flow, x)
         return super().predict(pair, *args, **options)
@@ -347,6 +355,11 @@ class FlowModel(TrainedFlow):
             return [(x, context)]
         cuts = (slice(rows // 2), slice(rows // 2, None))
         return [(x[cut], None if context is None else context[cut]) for cut in cuts]
+
+
+def _check_counts(options: dict[str, Any]) -> None:
+    """Raises `InputError` for numbers of rows and steps that Keras would stumble over, or pass over."""
+    check_sizes(**given(**{name: options.get(name) for name in ("batch_size", "steps_per_epoch", "steps")}))
 
 
 def _refuse_classes(options: dict[str, Any]) -> None:

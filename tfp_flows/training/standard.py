@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfp_flows.bijectors import Standardize
 from tfp_flows.flow import Flow
 
-__all__ = ["coarse_column", "coarse_detail", "far_column", "far_rows"]
+__all__ = ["coarse_column", "coarse_detail", "far_column", "far_rows", "rounded_row"]
 
 FAR_MEAN, FAR_SPREAD = 1.0, 2.0  # of rows that were standardised: farther, the statistics are of other rows
 # Steps between float32 numbers, in standard deviations of a column. A law whose narrowest feature has the width w loses
@@ -70,14 +70,17 @@ def coarse_column(
     weights: np.ndarray | None = None,
     whole: Sequence[int] = (),
 ) -> str | None:
-    """What is to be said of the first column of `x [N, D]` whose rows float32 cannot tell apart; None if it can all."""
+    """What is to be said of the first column of `x [N, D]` whose rows float32 cannot tell apart; None if it can all.
+
+    Of a constant column there is nothing to be told apart.
+    """
     x = np.asarray(x, np.float64)
     mean, most = np.average(x, axis=0, weights=weights), np.abs(x).max(axis=0)
     most = np.where(most > 0, most, 1.0)
     spread = most * np.sqrt(np.average((x / most - mean / most) ** 2, axis=0, weights=weights))  # no square overflows
     step = _steps(np.maximum(np.abs(mean), spread))
     least = np.where(np.isin(np.arange(x.shape[1]), list(whole)), COARSE_WHOLE, COARSE * spread)
-    found = np.flatnonzero(step > np.maximum(least, COARSE * spread))
+    found = np.flatnonzero((step > np.maximum(least, COARSE * spread)) & (np.ptp(x, axis=0) > 0))
     if not len(found):
         return None
     i = found[0]
@@ -117,6 +120,26 @@ def coarse_detail(flow: Flow, x: np.ndarray, columns: Sequence[str] | None = Non
         f"column {name} is a linear function of those before it, give or take {apart / step[i]:.2g}, where float32 "
         f"numbers are {apart:.3g} apart"
     )
+
+
+def rounded_row(flow: Flow, x: np.ndarray) -> str | None:
+    """What is to be said of the first row of `x [N, D]`, float64, that float32 moves, by the statistics of the flow.
+
+    None if there is none, or if the flow was not standardised.
+    """
+    exact = None if flow.is_unstandardized else flow.standardized(x)
+    if exact is None:
+        return None
+    with np.errstate(over="ignore"):
+        rounded = flow.standardized(x.astype(np.float32).astype(np.float64))
+    exact, rounded = (np.asarray(z, np.float64) for z in (exact, rounded))
+    with np.errstate(invalid="ignore"):
+        moved = np.abs(rounded - exact)
+    found = np.argwhere(moved > COARSE * np.maximum(1.0, np.abs(exact)))
+    if not len(found):
+        return None
+    row, column = found[0]
+    return f"row {row + 1}, column {column + 1} is {moved[row, column]:.2g} standard deviations off in float32"
 
 
 def _steps(size: np.ndarray) -> np.ndarray:
