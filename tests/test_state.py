@@ -413,7 +413,7 @@ def test_a_compressed_member_is_not_unpacked(folder):
         ({"depth": 3}, "maf takes the options"),
         ({"hidden_units": [9]}, "has an array too many|has no array|another shape"),
         ({"hidden_units": [10**9]}, "more numbers than were saved"),
-        ({"num_layers": 10**9}, "more numbers than were saved"),
+        ({"num_layers": 10**9}, "num_layers must be an integer of at most 10000"),
         ({"event_size": 10**9}, "more numbers than were saved"),
         ({"permutation": 7}, "nothing can be built from"),
         ({"seed": -1}, "seed must be"),

@@ -405,11 +405,11 @@ def at_most(numbers: int) -> Iterator[None]:
 
 
 def spend(numbers: int) -> None:
-    """To be called before so many numbers are made; `InputError` if that is more than `at_most` or a network allows."""
-    if numbers > MOST_NUMBERS:
-        raise InputError(f"such sizes make {numbers:.2g} numbers of one layer, and {MOST_NUMBERS:.2g} are the most.")
+    """To be called before so many numbers are made; `InputError` if that is more than `at_most` or a layer allows."""
     left = _left.get()
     if left is not None:
         left[0] -= numbers
         if left[0] < 0:
             raise InputError("the recipe asks for more numbers than were saved with it.")
+    if numbers > MOST_NUMBERS:
+        raise InputError(f"such sizes make {numbers:.2g} numbers of one layer, and {MOST_NUMBERS:.2g} are the most.")
