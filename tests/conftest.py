@@ -27,7 +27,15 @@ SMALL = {
     "nsf": {"num_layers": 2, "hidden_units": (8, 8), "num_bins": 5},
     "naf": {"num_layers": 2, "hidden_units": (8, 8), "num_components": 3},
 }
-_ALL = {"mixing": "linear", "whiten": True, "residual": True, "octaves": 2, "act_norm": True, "hidden_units": (8, 8)}
+_ALL = {
+    "mixing": "linear",
+    "whiten": True,
+    "power": True,
+    "residual": True,
+    "octaves": 2,
+    "act_norm": True,
+    "hidden_units": (8, 8),
+}
 VARIANTS = {  # chains with options that change their layers: the word before the blank is the chain's
     "maf varied": SMALL["maf"] | _ALL,
     "nsf_coupling varied": SMALL["nsf_coupling"] | _ALL,
@@ -83,7 +91,9 @@ def scramble(flow: "tff.Flow", scale: float = 0.3, seed: int = 0) -> "tff.Flow":
         kept = np.isin(np.arange(flow.event_size), layer.keep)
         layer.loc.assign(np.where(kept, 0.0, layer.loc))
         layer.scale.assign(np.where(kept, 1.0, layer.scale))
-        if layer.whitening is not None:
+        if hasattr(layer, "power"):
+            layer.power.assign(np.where(kept, 1.0, layer.power))
+        elif layer.whitening is not None:
             layer.whitening.assign(np.where(kept[:, None] | kept, np.eye(flow.event_size), layer.whitening))
     return flow
 

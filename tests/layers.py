@@ -76,6 +76,7 @@ CASES = {
     "NICE context": lambda: b.NICE(1, _affine(_mlp(1, CONTEXT))),
     "Permute": lambda: b.Permute([2, 0, 1]),
     "Planar": lambda: b.Planar(SIZE, rng=rng(0), dtype="float64"),
+    "Power": lambda: b.Power(SIZE, dtype="float64"),
     "RealNVP": _coupling,
     "RealNVP reverse": lambda: _coupling(num_masked=-1),
     "RealNVP context": lambda: _coupling(CONTEXT),

@@ -179,6 +179,7 @@ AFFINE_OF_SPLINE = tff.elementwise.Composed((tff.elementwise.Affine(), tff.eleme
         ),
         lambda: tff.bijectors.RecomputingChain([tff.bijectors.Planar(3), tff.bijectors.Scale(3)]),
         lambda: tff.bijectors.ReversibleChain([tff.bijectors.Planar(3), tff.bijectors.Scale(3)]),
+        lambda: tff.bijectors.Power(3, keep=[1]),
         lambda: tff.bijectors.Rotate(3, [0, 2]),
         lambda: tff.bijectors.Scale(3),
         lambda: tff.bijectors.SplineCoupling(1, tff.networks.MLP(1, 2, params=3 * 4 - 1, seed=0)),

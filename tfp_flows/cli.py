@@ -58,6 +58,9 @@ Mixing = Annotated[
 Whiten = Annotated[
     bool | None, typer.Option("--whiten/--no-whiten", help="Standardise rows by their whole covariance.")
 ]
+Power = Annotated[
+    bool | None, typer.Option("--power/--no-power", help="Take columns to powers that make them like normal ones.")
+]
 Octaves = Annotated[
     str | None,
     typer.Option(
@@ -67,7 +70,7 @@ Octaves = Annotated[
 Tails = Annotated[str | None, typer.Option(help="Slopes of splines at the interval's ends: identity, equal or free.")]
 Table = "CSV, NPY, NPZ, Parquet or Feather file"
 
-CHAIN = ("num_layers", "hidden_units", "batch_norm", "base", "mixing", "whiten", "octaves", "tails")
+CHAIN = ("num_layers", "hidden_units", "batch_norm", "base", "mixing", "whiten", "power", "octaves", "tails")
 BASES = ("normal", "student_t", "mixture")
 SUPPORT_FORM = "support must be NAME:LOW:HIGH, either end empty where open, as in price:0:"
 MOST_WORDS = 300  # letters of a sentence on stderr
@@ -220,6 +223,7 @@ def train(
     base: Base = None,
     mixing: Mixing = None,
     whiten: Whiten = None,
+    power: Power = None,
     octaves: Octaves = None,
     tails: Tails = None,
     batch_norm: Annotated[
@@ -251,7 +255,7 @@ def train(
     given |= {"dequantize": _columns(",".join(dequantize)) if dequantize else None}
     given = {name: value for name, value in given.items() if value is not None}
     options = {"num_layers": num_layers, "hidden_units": hidden_units, "batch_norm": batch_norm, "base": base}
-    options = _chain_options(**options, mixing=mixing, whiten=whiten, octaves=octaves, tails=tails)
+    options = _chain_options(**options, mixing=mixing, whiten=whiten, power=power, octaves=octaves, tails=tails)
     if resume:
         if given or options or out or from_ or force:
             raise InputError(
@@ -291,6 +295,7 @@ def distill(
     base: Base = None,
     mixing: Mixing = None,
     whiten: Whiten = None,
+    power: Power = None,
     octaves: Octaves = None,
     tails: Tails = None,
     steps_per_epoch: Annotated[int, typer.Option(help="Steps of a round.")] = 100,
@@ -302,7 +307,7 @@ def distill(
 
     _check_folder(out)
     options = {"num_layers": num_layers, "hidden_units": hidden_units, "base": base, "mixing": mixing}
-    options = _chain_options(**options, whiten=whiten, octaves=octaves, tails=tails)
+    options = _chain_options(**options, whiten=whiten, power=power, octaves=octaves, tails=tails)
     _check_taken(flow, options)
     given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "force": force}
     with _ended_by_signals(out):

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-__all__ = ["narrowest", "shrunk_correlation"]
+__all__ = ["MOST_COLUMNS", "is_narrow", "shrunk_correlation"]
 
+MOST_COLUMNS = 128  # for which a matrix costs nothing beside a network
+NARROW = 0.03  # variance of a combination of columns, of size 1, below which whitening pays: benchmarks/quality.py
 FOLDS = 5
 SHRINKAGES = np.geomspace(1e-8, 0.5, 32)
 MOST_ROWS = 20_000  # to choose the shrinkage by; all are used for the correlations
@@ -25,9 +27,10 @@ def shrunk_correlation(z: np.ndarray, weights: np.ndarray | None = None) -> np.n
     return (1 - a) * _correlation(z, weights) + a * np.eye(z.shape[1])
 
 
-def narrowest(z: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """The least variance of a combination of columns, with coefficients whose squares sum to one."""
-    return float(np.linalg.eigvalsh(_correlation(z, np.ones(len(z)) if weights is None else weights))[0])
+def is_narrow(z: np.ndarray, weights: np.ndarray | None = None) -> bool:
+    """Whether a combination of columns, with coefficients whose squares sum to one, nearly is constant."""
+    correlation = _correlation(z, np.ones(len(z)) if weights is None else weights)
+    return bool(np.linalg.eigvalsh(correlation)[0] < NARROW)
 
 
 def _correlation(z: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.as_written import as_written
 from tfp_flows.bases import Gaussian, as_base
-from tfp_flows.bijectors import ActNorm, BatchNorm, Circle, Standardize, Support
+from tfp_flows.bijectors import ActNorm, BatchNorm, Circle, Power, Standardize, Support
 from tfp_flows.bijectors.rows import MOST, as_rows, check_batches
 from tfp_flows.checks import as_dtype, check_columns, check_path, check_shape, check_sizes
 from tfp_flows.cumulative import Cumulative
@@ -51,8 +51,8 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
     reaches them.
 
     Rows of float64 keep their digits until the first `Standardize` has taken off their mean, whatever the flow's dtype,
-    and through a `Support` and a `Circle` at the data's end. What the flow gives, samples and quantiles, is of its own
-    dtype; `sample_in_float64` draws with all digits.
+    and through a `Support`, a `Circle` and a `Power` at the data's end. What the flow gives, samples and quantiles, is
+    of its own dtype; `sample_in_float64` draws with all digits.
 
     Columns in `dequantize` are whole numbers: the chain has the density of x + u, u uniform on [0, 1) in each of them,
     `log_prob` is the lower bound `E_u log p(x + u)` of the logarithm of their probability, and samples are rounded
@@ -250,8 +250,8 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
     ) -> tf.Tensor:
         """Draws as `sample` gives them, with digits that float32 has no room for far from 0, as in seconds since 1970.
 
-        They are of the flow's dtype as far as the first layers, `Standardize`, `Support` and `Circle`, which are
-        applied in float64, as they are to rows.
+        They are of the flow's dtype as far as the first layers, `Standardize`, `Power`, `Support` and `Circle`, which
+        are applied in float64, as they are to rows.
         """
         return self._draw(self._drawn_in_float64, sample_shape, seed, batch_size, kwargs, tf.float64)
 
@@ -330,7 +330,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
         return {i: pair for i, pair in ends if np.isfinite(pair[0])}
 
     def standardize(self, x: Any, weights: np.ndarray | None = None, context: Any = None) -> None:
-        """Sets every `Standardize` and `ActNorm` from the training rows `x [N, D]`, weighted by `weights [N]`.
+        """Sets every `Power`, `Standardize` and `ActNorm` from the training rows `x [N, D]`, weighted by `weights [N]`.
 
         Each gets the statistics of the rows that reach it, through the layers before it; that of the context, of the
         rows of `context [N, C]`. Those of a flow that is the base are set too, but for the first time that this flow's
@@ -346,7 +346,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
         sets_base = base is not None and (base.is_unstandardized or not self.is_unstandardized)
         if context is not None:
             self.standardize_context.set_statistics(context, weights)
-        self._set_statistics((Standardize, ActNorm), x, context, weights)
+        self._set_statistics((Power, Standardize, ActNorm), x, context, weights)
         if sets_base:
             base._standardize(self.encode(x, context=context), context if base.context_size else None, weights)
 
@@ -701,9 +701,9 @@ def _check_layers(layers: Any, event_size: int, dtype: str) -> None:
 
 
 def _leading(layers: list[tfb.Bijector]) -> int:
-    """How many of the first layers take rows of any dtype: `Support`, `Circle`, and a `Standardize` at their end."""
+    """How many of the first layers take rows of any dtype: `Support`, `Circle`, `Power`, and a `Standardize`."""
     for i, layer in enumerate(layers):
-        if not isinstance(layer, (Circle, Support)):
+        if not isinstance(layer, (Circle, Power, Support)):
             return i + isinstance(layer, Standardize)
     return len(layers)
 

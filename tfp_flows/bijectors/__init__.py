@@ -11,6 +11,7 @@ from tfp_flows.bijectors.masked_autoregressive_flow import MaskedAutoregressiveF
 from tfp_flows.bijectors.nice import NICE
 from tfp_flows.bijectors.permute import Permute
 from tfp_flows.bijectors.planar import Planar
+from tfp_flows.bijectors.power import Power
 from tfp_flows.bijectors.real_nvp import RealNVP
 from tfp_flows.bijectors.recomputing_chain import RecomputingChain
 from tfp_flows.bijectors.reversible_chain import ReversibleChain
@@ -32,6 +33,7 @@ __all__ = [
     "MaskedAutoregressiveFlow",
     "Permute",
     "Planar",
+    "Power",
     "RealNVP",
     "RecomputingChain",
     "ReversibleChain",

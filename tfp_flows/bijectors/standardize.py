@@ -8,13 +8,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.checks import as_dtype, check_columns, check_flags, check_sizes, given
-from tfp_flows.covariance import narrowest, shrunk_correlation
+from tfp_flows.covariance import MOST_COLUMNS, is_narrow, shrunk_correlation
 from tfp_flows.recipe import Recorded, spend
 
-__all__ = ["Standardize"]
-
-MOST_COLUMNS = 128  # for which a matrix costs nothing beside a network
-NARROW = 0.03  # variance of a combination of columns, of size 1, below which whitening pays: benchmarks/quality.py
+__all__ = ["Standardize", "loc_and_scale"]
 
 
 class Standardize(Recorded, tfp.bijectors.Bijector):
@@ -90,12 +87,7 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
         The scale of a column that is constant stays one: in a context there may be such columns.
         """
         x = np.asarray(x, np.float64)
-        exponent = np.frexp(np.abs(x).max(axis=0))[1]  # the sum of the largest numbers there are would be infinite
-        loc = np.ldexp(np.average(np.ldexp(x, -exponent), axis=0, weights=weights), exponent)
-        size = np.abs(x - loc).max(axis=0)
-        size = np.where(size > 0, size, 1.0)  # squares of the smallest numbers would be 0, of the largest infinite
-        scale = size * np.sqrt(np.average(((x - loc) / size) ** 2, axis=0, weights=weights))
-        scale = np.where(scale > 0, scale, 1.0)
+        loc, scale = loc_and_scale(x, weights)
         kept = list(self.keep)
         loc[kept], scale[kept] = 0.0, 1.0
         self.loc.assign(loc)
@@ -103,7 +95,7 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
         if self.whitening is not None:
             z = (x - loc) / scale
             z[:, kept] = 0.0  # a constant has no correlation
-            is_wanted = self.whiten or narrowest(z, weights) < NARROW
+            is_wanted = self.whiten or is_narrow(z, weights)
             correlation = shrunk_correlation(z, weights) if is_wanted else np.eye(self.event_size)
             self.whitening.assign(np.linalg.inv(np.linalg.cholesky(correlation)))
 
@@ -147,3 +139,13 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
     @classmethod
     def _is_increasing(cls) -> bool:
         return True
+
+
+def loc_and_scale(x: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the standard deviation of each column of `x [N, D]`, 1 of a constant one."""
+    exponent = np.frexp(np.abs(x).max(axis=0))[1]  # the sum of the largest numbers there are would be infinite
+    loc = np.ldexp(np.average(np.ldexp(x, -exponent), axis=0, weights=weights), exponent)
+    size = np.abs(x - loc).max(axis=0)
+    size = np.where(size > 0, size, 1.0)  # squares of the smallest numbers would be 0, of the largest infinite
+    scale = size * np.sqrt(np.average(((x - loc) / size) ** 2, axis=0, weights=weights))
+    return loc, np.where(scale > 0, scale, 1.0)

@@ -28,6 +28,7 @@ def iaf(
     act_norm: bool = False,
     mixing: str | Sequence[Sequence[int] | None] = "reverse",
     whiten: bool | None = None,
+    power: bool | None = None,
     log_scale_bound: float = 2.0,
     recompute: bool = False,
     support: Ends | None = None,

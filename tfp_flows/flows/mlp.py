@@ -20,6 +20,7 @@ def mlp(
     context_size: int = 0,
     base: str | tfp.distributions.Distribution = "normal",
     whiten: bool | None = None,
+    power: bool | None = None,
     reversible: bool = False,
     support: Ends | None = None,
     dequantize: Sequence[int] = (),

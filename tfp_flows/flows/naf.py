@@ -30,6 +30,7 @@ def naf(
     act_norm: bool = False,
     mixing: str | Sequence[Sequence[int] | None] = "reverse",
     whiten: bool | None = None,
+    power: bool | None = None,
     num_components: int = 8,
     recompute: bool = False,
     support: Ends | None = None,

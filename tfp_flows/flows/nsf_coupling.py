@@ -29,6 +29,7 @@ def nsf_coupling(
     act_norm: bool = False,
     mixing: str | Sequence[Sequence[int] | None] | None = None,
     whiten: bool | None = None,
+    power: bool | None = None,
     num_bins: int = 64,
     interval: float | None = None,
     affine: bool | None = None,

@@ -21,6 +21,7 @@ def planar(
     base: str | tfp.distributions.Distribution = "normal",
     batch_norm: bool = False,
     whiten: bool | None = None,
+    power: bool | None = None,
     recompute: bool = False,
     support: Ends | None = None,
     dequantize: Sequence[int] = (),

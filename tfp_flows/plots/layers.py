@@ -6,7 +6,7 @@ import tensorflow_probability as tfp
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from tfp_flows.bijectors import Circle, Rotate, Standardize, Support
+from tfp_flows.bijectors import Circle, Power, Rotate, Standardize, Support
 from tfp_flows.checks import check_positive
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
@@ -26,7 +26,7 @@ __all__ = ["forward", "grid_warp", "latent_draws", "layers", "path_of"]
 
 tfb = tfp.bijectors
 # Layers that rename, stretch, bound or turn the axes: no steps of their own
-UNITS = (tfb.Permute, Circle, Rotate, Standardize, Support)
+UNITS = (tfb.Permute, Circle, Power, Rotate, Standardize, Support)
 
 
 def layers(flow: Flow, *, n: int = 4000, limits: Limits | None = None, seed: int = 0) -> Figure:

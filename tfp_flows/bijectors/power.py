@@ -1,0 +1,187 @@
+"""Powers of columns: lopsided ones, and those with heavy tails, become more like normal ones."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors.rows import as_rows
+from tfp_flows.bijectors.standardize import loc_and_scale
+from tfp_flows.checks import as_dtype, check_columns, check_flags, check_sizes
+from tfp_flows.covariance import is_narrow
+from tfp_flows.recipe import Recorded, spend
+
+__all__ = ["Power"]
+
+POWERS = np.linspace(0.0, 2.0, 41)
+MOST_ROWS = 10_000  # to choose the powers by
+
+
+class Power(Recorded, tfp.bijectors.Bijector):
+    """Takes each column of data to a power that makes it as like a normal one as powers can.
+
+    ```
+    inverse   u = psi(z), z = (x - loc) / scale
+              psi(z) =  ((1 + z)^p - 1) / p                for z >= 0, log(1 + z) where p = 0
+              psi(z) = -((1 - z)^(2 - p) - 1) / (2 - p)    for z < 0, -log(1 - z) where p = 2
+    inverse_log_det_jacobian(x) = sum{ sign(z[i]) (p[i] - 1) log(1 + |z[i]|) - log(scale[i]) : i=1...D }
+    ```
+
+    psi has two continuous derivatives, and is onto the real line for p from 0 to 2; with p = 1 it is the identity.
+    Prices and areas, whose logarithms are nearly normal, have p near 0, and what is curved between two such columns
+    becomes straight: `Standardize(whiten=True)`, after it, leaves less to be learnt.
+
+    `loc`, `scale` and `power` are float64 variables that no optimiser trains: 0, 1 and 1, the identity, until
+    `set_statistics` is called, which `tff.fit` does with the training rows. Rows of float64 stay so.
+
+    Args:
+      event_size: D.
+      only_narrow: whether all powers are one unless a combination of columns nearly is constant: then, and only then,
+        `Standardize(whiten=None)` whitens.
+      keep: columns, by their numbers from 0, that stay as they are.
+      dtype: of what the other layers work with.
+      name: name of the layer, and prefix of its variables' names.
+
+    Source: Yeo and Johnson, A new family of power transformations to improve normality or symmetry, Biometrika 2000.
+
+    Example:
+
+    >>> import numpy as np, tfp_flows as tff
+    >>> layer = tff.bijectors.Power(1)
+    >>> prices = np.exp(np.random.default_rng(0).normal(size=[1000, 1]))
+    >>> layer.set_statistics(prices)
+    >>> u = layer.inverse(prices.astype("float32")).numpy()
+    >>> bool(u.max() - u.mean() < 5 * u.std()), bool(prices.max() - prices.mean() > 10 * prices.std())
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        event_size: int,
+        *,
+        only_narrow: bool = False,
+        keep: Sequence[int] = (),
+        dtype: str = "float32",
+        name: str = "power",
+    ) -> None:
+        check_sizes(event_size=event_size)
+        check_flags(only_narrow=only_narrow)
+        dtype = as_dtype(dtype)
+        spend(event_size)
+        super().__init__(forward_min_event_ndims=1, dtype=tf.as_dtype(dtype), name=name)
+        self.only_narrow = bool(only_narrow)
+        self.event_size, self.keep = event_size, check_columns("keep", keep, event_size)
+        self.loc = tf.Variable(np.zeros(event_size), trainable=False, name=f"{name}/loc")
+        self.scale = tf.Variable(np.ones(event_size), trainable=False, name=f"{name}/scale")
+        self.power = tf.Variable(np.ones(event_size), trainable=False, name=f"{name}/power")
+
+    @classmethod
+    def _parameter_properties(cls, dtype: tf.DType) -> dict:
+        return {}
+
+    def set_statistics(self, x: Any, weights: np.ndarray | None = None) -> None:
+        """Sets the powers to those under which the rows `x [N, D]`, weighted by `weights [N]`, are most normal.
+
+        A power is one unless another pays for itself: the likelihood of the rows grows by more than the Bayesian
+        information criterion takes for a parameter.
+        """
+        x = np.asarray(x, np.float64)
+        loc, scale = loc_and_scale(x, weights)
+        few = slice(None, None, -(-len(x) // MOST_ROWS))  # of all: rows may be in order
+        weights = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
+        z = (x - loc) / scale
+        z[:, list(self.keep)] = 0.0
+        power = _most_normal(z[few], weights[few])
+        if self.only_narrow and not is_narrow(z, weights) and not is_narrow(_standardized(_psi(z, power), weights)):
+            power = np.ones(self.event_size)
+        loc, scale = np.where(power == 1, 0.0, loc), np.where(power == 1, 1.0, scale)
+        for variable, value in ((self.loc, loc), (self.scale, scale), (self.power, power)):
+            variable.assign(value)
+
+    def of_any_dtype(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """`inverse(x)` and its log-det, `[..., D]` and `[...]`, in the dtype of the rows, whichever that is."""
+        x, _, whole = as_rows(x, {})
+        loc, scale, power = self._in(x.dtype)
+        z = (x - loc) / scale
+        sign, exponent = _branch(z, power)
+        log = tf.math.log1p(tf.minimum(sign * z, x.dtype.max))
+        u = tf.where((power == 1) | tf.math.is_inf(z), z, sign * _expm1_of(exponent, log))
+        log_det = tf.reduce_sum((exponent - 1) * log, axis=-1) - tf.reduce_sum(tf.math.log(scale))
+        return whole(u), whole(log_det)
+
+    def _in(self, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        return tf.cast(self.loc, dtype), tf.cast(self.scale, dtype), tf.cast(self.power, dtype)
+
+    def _inverse(self, x: tf.Tensor) -> tf.Tensor:
+        return self.of_any_dtype(x)[0]
+
+    def _inverse_log_det_jacobian(self, x: tf.Tensor) -> tf.Tensor:
+        return self.of_any_dtype(x)[1]
+
+    def _forward(self, u: tf.Tensor) -> tf.Tensor:
+        u, _, whole = as_rows(u, {})
+        loc, scale, power = self._in(u.dtype)
+        sign, exponent = _branch(u, power)
+        log = tf.minimum(_log1p_of(exponent, sign * u), np.log(u.dtype.max) - 1)  # the largest numbers there are
+        return whole(scale * tf.where(power == 1, u, sign * tf.math.expm1(log)) + loc)
+
+    def _forward_log_det_jacobian(self, u: tf.Tensor) -> tf.Tensor:
+        u, _, whole = as_rows(u, {})
+        _, scale, power = self._in(u.dtype)
+        sign, exponent = _branch(u, power)
+        log = _log1p_of(exponent, sign * u)
+        return whole(tf.reduce_sum((1 - exponent) * log, axis=-1) + tf.reduce_sum(tf.math.log(scale)))
+
+    @classmethod
+    def _is_increasing(cls) -> bool:
+        return True
+
+
+def _branch(z: tf.Tensor, power: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The sign of each number, 1 for 0, and the exponent that belongs to that side."""
+    is_above = z >= 0
+    return tf.where(is_above, tf.ones_like(z), -tf.ones_like(z)), tf.where(is_above, power, 2 - power)
+
+
+def _expm1_of(exponent: tf.Tensor, log: tf.Tensor) -> tf.Tensor:
+    """`(exp(a log) - 1) / a`, and its limit for a = 0."""
+    a = tf.where(exponent == 0, tf.ones_like(exponent), exponent)
+    return tf.where(exponent == 0, log, tf.math.expm1(a * log) / a)
+
+
+def _log1p_of(exponent: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """The inverse of `_expm1_of` in its logarithm: `log(1 + a size) / a`, and its limit for a = 0."""
+    a = tf.where(exponent == 0, tf.ones_like(exponent), exponent)
+    return tf.where(exponent == 0, size, tf.math.log1p(a * size) / a)
+
+
+def _psi(z: np.ndarray, power: float | np.ndarray) -> np.ndarray:
+    """The same of NumPy's numbers, as many times as powers are tried."""
+    is_above, log = z >= 0, np.log1p(np.abs(z))
+    exponent = np.where(is_above, power, 2 - power)
+    safe = np.where(exponent == 0, 1.0, exponent)
+    return np.where(is_above, 1, -1) * np.where(exponent == 0, log, np.expm1(safe * log) / safe)
+
+
+def _standardized(u: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    loc, scale = loc_and_scale(u, weights)
+    return (u - loc) / scale
+
+
+def _most_normal(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The power `[D]` of each column of `z [N, D]`, of mean 0 and standard deviation 1, by maximum likelihood."""
+    shares = weights / weights.sum()
+    counted = 1 / (shares**2).sum()  # how many rows that count alike would say as much
+    log = np.sign(z) * np.log1p(np.abs(z))
+    nll = []
+    for power in POWERS:
+        u = _psi(z, power)
+        variance = shares @ (u - shares @ u) ** 2
+        with np.errstate(divide="ignore"):
+            nll.append(0.5 * np.log(variance) - (power - 1) * (shares @ log))
+    nll = np.array(nll)
+    best, without = np.argmin(nll, axis=0), nll[len(POWERS) // 2]
+    pays = 2 * counted * (without - nll.min(axis=0)) > np.log(counted)
+    return np.where(pays, POWERS[best], 1.0)
