@@ -216,7 +216,7 @@ def test_every_layer_has_its_own_network_and_a_permutation_follows_it():
     """Trap 10: one network repeated, without permutations, cannot learn p(x1 | x2)."""
     flow = tff.maf(event_size=3, num_layers=4, hidden_units=(8,))
     kinds = [type(layer).__name__ for layer in flow.layers]
-    assert kinds == ["Standardize", *["MaskedAutoregressiveFlow", "Permute"] * 3, "MaskedAutoregressiveFlow"]
+    assert kinds == ["Power", "Standardize", *["MaskedAutoregressiveFlow", "Permute"] * 3, "MaskedAutoregressiveFlow"]
     kernels = [v for v in flow.trainable_variables if "kernel" in v.name]
     assert len({id(v) for v in kernels}) == len(kernels) == 4 * 2
 

@@ -62,6 +62,14 @@ def test_numbers_of_any_size_have_a_latent_and_none_is_nan(power, dtype):
     assert np.isfinite(layer.forward(tf.constant([[1e3], [-1e3]], dtype))).all()
 
 
+def test_rows_of_float32_lose_nothing_by_an_offset():
+    layer = made([0.5], "float32")
+    layer.loc.assign([300_001.3])  # float32 has 300001.31
+    u = layer.inverse(tf.constant([[300_001.5]]))
+    np.testing.assert_allclose(u, 2 * (np.sqrt(1.2) - 1), rtol=1e-5)
+    np.testing.assert_allclose(layer.forward(tf.identity(u)), 300_001.5)
+
+
 def test_the_powers_are_those_that_make_columns_normal():
     rng = np.random.default_rng(0)
     normal = rng.normal(size=4000)

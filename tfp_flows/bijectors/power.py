@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.rows import as_rows
-from tfp_flows.bijectors.standardize import loc_and_scale
+from tfp_flows.bijectors.standardize import in_two_parts, loc_and_scale
 from tfp_flows.checks import as_dtype, check_columns, check_flags, check_sizes
 from tfp_flows.covariance import is_narrow
 from tfp_flows.recipe import Recorded, spend
@@ -103,16 +103,16 @@ class Power(Recorded, tfp.bijectors.Bijector):
     def of_any_dtype(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`inverse(x)` and its log-det, `[..., D]` and `[...]`, in the dtype of the rows, whichever that is."""
         x, _, whole = as_rows(x, {})
-        loc, scale, power = self._in(x.dtype)
-        z = (x - loc) / scale
+        high, low, scale, power = self._in(x.dtype)
+        z = ((x - high) - low) / scale
         sign, exponent = _branch(z, power)
         log = tf.math.log1p(tf.minimum(sign * z, x.dtype.max))
         u = tf.where((power == 1) | tf.math.is_inf(z), z, sign * _expm1_of(exponent, log))
         log_det = tf.reduce_sum((exponent - 1) * log, axis=-1) - tf.reduce_sum(tf.math.log(scale))
         return whole(u), whole(log_det)
 
-    def _in(self, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        return tf.cast(self.loc, dtype), tf.cast(self.scale, dtype), tf.cast(self.power, dtype)
+    def _in(self, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+        return *in_two_parts(self.loc, dtype), tf.cast(self.scale, dtype), tf.cast(self.power, dtype)
 
     def _inverse(self, x: tf.Tensor) -> tf.Tensor:
         return self.of_any_dtype(x)[0]
@@ -122,14 +122,14 @@ class Power(Recorded, tfp.bijectors.Bijector):
 
     def _forward(self, u: tf.Tensor) -> tf.Tensor:
         u, _, whole = as_rows(u, {})
-        loc, scale, power = self._in(u.dtype)
+        high, low, scale, power = self._in(u.dtype)
         sign, exponent = _branch(u, power)
         log = tf.minimum(_log1p_of(exponent, sign * u), np.log(u.dtype.max) - 1)  # the largest numbers there are
-        return whole(scale * tf.where(power == 1, u, sign * tf.math.expm1(log)) + loc)
+        return whole((scale * tf.where(power == 1, u, sign * tf.math.expm1(log)) + low) + high)
 
     def _forward_log_det_jacobian(self, u: tf.Tensor) -> tf.Tensor:
         u, _, whole = as_rows(u, {})
-        _, scale, power = self._in(u.dtype)
+        _, _, scale, power = self._in(u.dtype)
         sign, exponent = _branch(u, power)
         log = _log1p_of(exponent, sign * u)
         return whole(tf.reduce_sum((1 - exponent) * log, axis=-1) + tf.reduce_sum(tf.math.log(scale)))

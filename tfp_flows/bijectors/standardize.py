@@ -11,7 +11,7 @@ from tfp_flows.checks import as_dtype, check_columns, check_flags, check_sizes, 
 from tfp_flows.covariance import MOST_COLUMNS, is_narrow, shrunk_correlation
 from tfp_flows.recipe import Recorded, spend
 
-__all__ = ["Standardize", "loc_and_scale"]
+__all__ = ["Standardize", "in_two_parts", "loc_and_scale"]
 
 
 class Standardize(Recorded, tfp.bijectors.Bijector):
@@ -115,9 +115,7 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
 
     def _in(self, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """loc, what rounding it leaves out, and scale: with the two parts of loc, float32 rows need no float64."""
-        high = tf.cast(self.loc, dtype)
-        low = tf.cast(self.loc - tf.cast(high, tf.float64), dtype)
-        return high, low, tf.cast(self.scale, dtype)
+        return *in_two_parts(self.loc, dtype), tf.cast(self.scale, dtype)
 
     def _forward(self, u: tf.Tensor) -> tf.Tensor:
         high, low, scale = self._in(u.dtype)
@@ -139,6 +137,12 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
     @classmethod
     def _is_increasing(cls) -> bool:
         return True
+
+
+def in_two_parts(loc: tf.Variable, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
+    """float64 numbers in another type, and what rounding leaves out."""
+    high = tf.cast(loc, dtype)
+    return high, tf.cast(loc - tf.cast(high, tf.float64), dtype)
 
 
 def loc_and_scale(x: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
