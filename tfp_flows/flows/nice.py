@@ -28,7 +28,7 @@ def nice(
     act_norm: bool = False,
     mixing: str | Sequence[Sequence[int] | None] = "reverse",
     whiten: bool | None = None,
-    power: bool | None = None,
+    power: bool | None = False,
     reversible: bool = False,
     support: Ends | None = None,
     dequantize: Sequence[int] = (),
