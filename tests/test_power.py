@@ -1,5 +1,7 @@
 """Powers of columns: the law of one, which are chosen, and when chains have them."""
 
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -75,7 +77,9 @@ def test_the_powers_are_those_that_make_columns_normal():
     normal = rng.normal(size=4000)
     x = np.stack([np.exp(normal) - 1, normal, 1 - np.exp(rng.normal(size=4000)), np.full(4000, 7.0)], axis=1)
     layer = tff.bijectors.Power(4)
-    layer.set_statistics(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the constant has no spread
+        layer.set_statistics(x)
     powers = layer.power.numpy()
     assert powers[0] < 0.2
     assert powers[2] > 1.8
@@ -84,6 +88,15 @@ def test_the_powers_are_those_that_make_columns_normal():
     kept = tff.bijectors.Power(4, keep=[0])
     kept.set_statistics(x)
     np.testing.assert_array_equal(kept.power, np.where(np.arange(4) == 0, 1.0, powers))
+
+
+def test_rows_without_weight_choose_no_power():
+    x = np.exp(np.random.default_rng(1).normal(size=[40_000, 1]))
+    weights = (np.arange(len(x)) % 4 == 3) * (np.arange(len(x)) < 4000)  # a stride over all rows would meet none
+    layer, other = tff.bijectors.Power(1), tff.bijectors.Power(1)
+    layer.set_statistics(x, weights)
+    other.set_statistics(x[weights > 0])
+    np.testing.assert_array_equal(layer.power, other.power)
 
 
 def test_weights_count_as_rows_do():

@@ -248,7 +248,7 @@ class Run:
         if config.get("kind") != "train" or not isinstance(config.get("settings"), dict):
             raise InputError(f"{self.folder} does not know how it was trained: it is a student, or of version 0.1.")
         settings = dict(config["settings"])
-        with _that_work(self.folder, settings):
+        with _only_what_works(self.folder, settings):
             if "data_options" in settings:
                 from tfp_flows import datasets
 
@@ -505,12 +505,12 @@ def _carry_out(folder: RunFolder, config: dict[str, Any], verbose: bool | int, e
 
 def _work(config: dict[str, Any], folder: Path) -> _Work:
     """What a config says."""
-    with _that_work(folder, config["settings"]):
+    with _only_what_works(folder, config["settings"]):
         return _WORK[config["kind"]](config["settings"])
 
 
 @contextlib.contextmanager
-def _that_work(folder: Path, settings: dict[str, Any]) -> Iterator[None]:
+def _only_what_works(folder: Path, settings: dict[str, Any]) -> Iterator[None]:
     """Raises `InputError` if somebody has put something into the settings of a config that cannot be carried out."""
     if not isinstance(options := settings.get("options", {}), dict):
         told = f"options is {in_short(options)}, no dictionary"

@@ -16,7 +16,7 @@ from tfp_flows.recipe import Recorded, spend
 __all__ = ["Power"]
 
 POWERS = np.linspace(0.0, 2.0, 41)
-MOST_ROWS = 10_000  # to choose the powers by
+MOST_ROWS, MOST_NUMBERS = 10_000, 200_000  # to choose the powers by
 
 
 class Power(Recorded, tfp.bijectors.Bijector):
@@ -38,8 +38,8 @@ class Power(Recorded, tfp.bijectors.Bijector):
 
     Args:
       event_size: D.
-      only_narrow: whether all powers are one unless a combination of columns nearly is constant: then, and only then,
-        `Standardize(whiten=None)` whitens.
+      only_narrow: whether all powers are one unless a combination of columns nearly is constant, before the powers or
+        after them: where `Standardize(whiten=None)` whitens.
       keep: columns, by their numbers from 0, that stay as they are.
       dtype: of what the other layers work with.
       name: name of the layer, and prefix of its variables' names.
@@ -89,13 +89,17 @@ class Power(Recorded, tfp.bijectors.Bijector):
         """
         x = np.asarray(x, np.float64)
         loc, scale = loc_and_scale(x, weights)
-        few = slice(None, None, -(-len(x) // MOST_ROWS))  # of all: rows may be in order
         weights = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
+        few = np.flatnonzero(weights > 0)
+        most = min(MOST_ROWS, MOST_NUMBERS // self.event_size + 1)
+        few = few[:: -(-len(few) // most)]  # of all: rows may be in order
         z = (x - loc) / scale
         z[:, list(self.keep)] = 0.0
         power = _most_normal(z[few], weights[few])
-        if self.only_narrow and not is_narrow(z, weights) and not is_narrow(_standardized(_psi(z, power), weights)):
-            power = np.ones(self.event_size)
+        if self.only_narrow and not is_narrow(z, weights):
+            u, _ = _psi(tf.constant(z), tf.constant(power))
+            center, spread = loc_and_scale(u.numpy(), weights)
+            power = power if is_narrow((u.numpy() - center) / spread, weights) else np.ones(self.event_size)
         loc, scale = np.where(power == 1, 0.0, loc), np.where(power == 1, 1.0, scale)
         for variable, value in ((self.loc, loc), (self.scale, scale), (self.power, power)):
             variable.assign(value)
@@ -105,11 +109,8 @@ class Power(Recorded, tfp.bijectors.Bijector):
         x, _, whole = as_rows(x, {})
         high, low, scale, power = self._in(x.dtype)
         z = ((x - high) - low) / scale
-        sign, exponent = _branch(z, power)
-        log = tf.math.log1p(tf.minimum(sign * z, x.dtype.max))
-        u = tf.where((power == 1) | tf.math.is_inf(z), z, sign * _expm1_of(exponent, log))
-        log_det = tf.reduce_sum((exponent - 1) * log, axis=-1) - tf.reduce_sum(tf.math.log(scale))
-        return whole(u), whole(log_det)
+        u, log_slope = _psi(z, power)
+        return whole(u), whole(tf.reduce_sum(log_slope, axis=-1) - tf.reduce_sum(tf.math.log(scale)))
 
     def _in(self, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         return *in_two_parts(self.loc, dtype), tf.cast(self.scale, dtype), tf.cast(self.power, dtype)
@@ -139,6 +140,13 @@ class Power(Recorded, tfp.bijectors.Bijector):
         return True
 
 
+def _psi(z: tf.Tensor, power: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """psi of each number, and the logarithm of its slope."""
+    sign, exponent = _branch(z, power)
+    log = tf.math.log1p(tf.minimum(sign * z, z.dtype.max))
+    return tf.where((power == 1) | tf.math.is_inf(z), z, sign * _expm1_of(exponent, log)), (exponent - 1) * log
+
+
 def _branch(z: tf.Tensor, power: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The sign of each number, 1 for 0, and the exponent that belongs to that side."""
     is_above = z >= 0
@@ -157,30 +165,15 @@ def _log1p_of(exponent: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return tf.where(exponent == 0, size, tf.math.log1p(a * size) / a)
 
 
-def _psi(z: np.ndarray, power: float | np.ndarray) -> np.ndarray:
-    """The same of NumPy's numbers, as many times as powers are tried."""
-    is_above, log = z >= 0, np.log1p(np.abs(z))
-    exponent = np.where(is_above, power, 2 - power)
-    safe = np.where(exponent == 0, 1.0, exponent)
-    return np.where(is_above, 1, -1) * np.where(exponent == 0, log, np.expm1(safe * log) / safe)
-
-
-def _standardized(u: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    loc, scale = loc_and_scale(u, weights)
-    return (u - loc) / scale
-
-
 def _most_normal(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The power `[D]` of each column of `z [N, D]`, of mean 0 and standard deviation 1, by maximum likelihood."""
     shares = weights / weights.sum()
     counted = 1 / (shares**2).sum()  # how many rows that count alike would say as much
-    log = np.sign(z) * np.log1p(np.abs(z))
     nll = []
     for power in POWERS:
-        u = _psi(z, power)
+        u, log_slope = (part.numpy() for part in _psi(tf.constant(z), tf.constant(power)))
         variance = shares @ (u - shares @ u) ** 2
-        with np.errstate(divide="ignore"):
-            nll.append(0.5 * np.log(variance) - (power - 1) * (shares @ log))
+        nll.append(0.5 * np.log(np.where(variance > 0, variance, 1.0)) - shares @ log_slope)  # of constants, none
     nll = np.array(nll)
     best, without = np.argmin(nll, axis=0), nll[len(POWERS) // 2]
     pays = 2 * counted * (without - nll.min(axis=0)) > np.log(counted)

@@ -24,10 +24,8 @@ __all__ = ["load", "make", "names"]
 CHAINS = {f.__name__: f for f in (maf, iaf, real_nvp, nice, planar, mlp, nsf_coupling, nsf, naf)}
 
 # What chains of version 0.1 could not choose: all of them, and splines
-THEN, THEN_OF_SPLINES = (
-    {"whiten": False, "power": False},
-    {"logit_bound": None, "tails": "identity", "mixing": "none", "affine": False},
-)
+THEN = {"whiten": False, "power": False}
+THEN_OF_SPLINES = {"logit_bound": None, "tails": "identity", "mixing": "none", "affine": False}
 OF_SOME = ("circular",)  # kinds of columns that not every chain can have
 
 
