@@ -1,6 +1,7 @@
 """What Keras offers around weights, through Keras' own calls: test_processes.py runs this file again under tf_keras."""
 
 import copy
+import pickle
 
 import numpy as np
 import pandas
@@ -577,15 +578,35 @@ def test_a_flow_that_two_layers_have_is_one_flow_again(tmp_path):
     np.testing.assert_array_equal(copies[1](ROWS), layers[0](ROWS))
 
 
-@pytest.mark.skipif(not KERAS_3, reason="tf_keras imports what a file names")
-def test_a_file_is_read_where_nobody_has_imported_the_class(tmp_path, monkeypatch):
-    model, registry = build(), tf.keras.utils.get_custom_objects()
+@pytest.mark.kerases
+def test_a_base_with_a_layer_of_its_own_is_one_flow_again(tmp_path):
+    base = make_small("nice", 2)
+    x = tf.keras.Input([2])
+    layers = [tff.FlowLayer(make_small("nice", 2, base=base)), tff.FlowLayer(base)]
+    model = tf.keras.Model(x, tf.keras.layers.Add()([layers[0](x), layers[1](2.0 * x)]))
     model.save(tmp_path / "x.keras")
-    monkeypatch.setitem(registry, "tfp_flows>FlowModel", registry["tfp_flows>FlowModel"])  # it comes back
-    del registry["tfp_flows>FlowModel"]
-    tff._name_to_keras("FlowModel")
+    other = tf.keras.models.load_model(tmp_path / "x.keras", compile=False)
+    np.testing.assert_array_equal(other(ROWS), model(ROWS))
+    assert len(other.trainable_variables) == len(model.trainable_variables)
+    copies = copy.deepcopy(layers)
+    assert copies[0].flow.distribution is copies[1].flow is not base
+    flows = pickle.loads(pickle.dumps([layer.flow for layer in layers]))
+    assert flows[0].distribution is flows[1]
+    np.testing.assert_array_equal(flows[0].log_prob(ROWS), layers[0](ROWS))
+
+
+@pytest.mark.kerases
+@pytest.mark.parametrize("name", ["FlowModel", "FlowLayer"])
+def test_a_file_is_read_where_nobody_has_imported_the_class(name, tmp_path, monkeypatch):
+    inputs = tf.keras.Input([2])
+    model = build() if name == "FlowModel" else tf.keras.Model(inputs, tff.FlowLayer(make_small("nice", 2))(inputs))
+    registry = tf.keras.utils.get_custom_objects()
+    model.save(tmp_path / "x.keras")
+    monkeypatch.setitem(registry, f"tfp_flows>{name}", registry[f"tfp_flows>{name}"])  # it comes back
+    del registry[f"tfp_flows>{name}"]
+    tff._name_to_keras(name)
     other = tf.keras.models.load_model(tmp_path / "x.keras")
-    assert type(other) is tff.FlowModel
+    assert type(other) is type(model)
     np.testing.assert_array_equal(other(ROWS), model(ROWS))
 
 

@@ -61,6 +61,7 @@ def test_numbers_of_any_size_have_a_latent_and_none_is_nan(power, dtype):
     assert not np.isnan(u).any()
     assert np.isfinite(log_det).all()
     assert np.isnan(layer.inverse(tf.constant([[np.nan]], dtype))).all()
+    layer.scale.assign([1e9])
     assert np.isfinite(layer.forward(tf.constant([[1e3], [-1e3]], dtype))).all()
 
 
@@ -75,7 +76,8 @@ def test_rows_of_float32_lose_nothing_by_an_offset():
 def test_the_powers_are_those_that_make_columns_normal():
     rng = np.random.default_rng(0)
     normal = rng.normal(size=4000)
-    x = np.stack([np.exp(normal) - 1, normal, 1 - np.exp(rng.normal(size=4000)), np.full(4000, 7.0)], axis=1)
+    x = [np.exp(normal) - 1, rng.normal(size=4000), 1 - np.exp(rng.normal(size=4000)), np.full(4000, 7.0)]
+    x = np.stack(x, axis=1)
     layer = tff.bijectors.Power(4)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # the constant has no spread
@@ -90,6 +92,47 @@ def test_the_powers_are_those_that_make_columns_normal():
     np.testing.assert_array_equal(kept.power, np.where(np.arange(4) == 0, 1.0, powers))
 
 
+@pytest.mark.parametrize("lopsided", [np.exp, lambda normal: normal**2])
+def test_columns_beside_their_sum_stay_as_they_are(lopsided):
+    """Powers would bend what whitening takes off; those of two other columns, which they straighten, are chosen."""
+    rng = np.random.default_rng(0)
+    parts = lopsided(rng.normal(size=[1000, 3]))
+    total = parts.sum(axis=1) + 0.01 * rng.normal(size=1000)
+    x = np.column_stack([parts, total, sizes_and_areas(1000)[:, :2]])
+    layer = tff.bijectors.Power(6)
+    layer.set_statistics(x)
+    np.testing.assert_array_equal(layer.power[:4], 1.0)
+    assert abs(layer.power[5] - 0.5) < 0.2  # a square
+    flow, without = (tff.maf(4, power=power, **SMALL) for power in (None, False))
+    for each in (flow, without):
+        each.standardize(x[:, :4])
+    np.testing.assert_allclose(flow.log_prob(x[:, :4]), without.log_prob(x[:, :4]), rtol=1e-5)
+
+
+def test_no_other_power_of_one_column_is_likelier():
+    """The likelihood, by its formula, of a Gaussian with all correlations, at what was chosen and near it."""
+    x = sizes_and_areas(1000)
+    z = (x - x.mean(axis=0)) / x.std(axis=0)
+    layer = made([1.0, 1.0, 1.0])
+    layer.set_statistics(x)
+
+    def nll(powers):
+        u, log_det = made(powers).of_any_dtype(tf.constant(z))
+        return 0.5 * np.linalg.slogdet(np.cov(u, rowvar=False))[1] - np.mean(log_det)
+
+    powers, least = layer.power.numpy(), nll(layer.power.numpy())
+    for i, step in [(i, step) for i in range(3) for step in (-0.1, -0.05, 0.05, 0.1)]:
+        other = np.clip(np.where(np.arange(3) == i, powers + step, powers), 0, 2)
+        assert nll(other) > least - 0.5 * np.log(len(x)) / len(x)  # what a power has to pay
+
+
+def test_many_columns_choose_their_powers_one_by_one():
+    x = np.exp(np.random.default_rng(0).normal(size=[200, 130]))
+    layer = tff.bijectors.Power(130)
+    layer.set_statistics(x)
+    assert (layer.power.numpy() < 0.5).all()
+
+
 def test_rows_without_weight_choose_no_power():
     x = np.exp(np.random.default_rng(1).normal(size=[40_000, 1]))
     weights = (np.arange(len(x)) % 4 == 3) * (np.arange(len(x)) < 4000)  # a stride over all rows would meet none
@@ -97,6 +140,24 @@ def test_rows_without_weight_choose_no_power():
     layer.set_statistics(x, weights)
     other.set_statistics(x[weights > 0])
     np.testing.assert_array_equal(layer.power, other.power)
+
+
+def test_rows_in_turn_choose_the_powers_of_the_same_rows_in_any_order():
+    rng = np.random.default_rng(0)
+    x = rng.exponential(size=[20_000, 1]) * np.where(np.arange(20_000) % 2, 1, -1)[:, None]
+    layer = tff.bijectors.Power(1)
+    layer.set_statistics(x)
+    np.testing.assert_array_equal(layer.power, 1.0)
+
+
+@pytest.mark.parametrize("make", [getattr(tff.bijectors, n) for n in ("Power", "Standardize", "ActNorm", "BatchNorm")])
+@pytest.mark.parametrize("x", [np.ones([5, 2]), np.zeros([0, 3]), np.full([5, 3], np.nan)])
+def test_rows_that_have_no_statistics_are_refused(make, x):
+    layer = make(3)
+    before = [variable.numpy() for variable in layer.variables]
+    with pytest.raises(tff.InputError, match=r"^x"):
+        layer.set_statistics(x)
+    np.testing.assert_array_equal(before, [variable.numpy() for variable in layer.variables])
 
 
 def test_weights_count_as_rows_do():
@@ -130,7 +191,7 @@ def test_powers_are_chosen_where_columns_are_nearly_dependent_only_after_them():
     assert np.linalg.eigvalsh(np.corrcoef(x.T))[0] > 0.03
     layer = tff.bijectors.Power(2, only_narrow=True)
     layer.set_statistics(x)
-    assert (layer.power.numpy() < 0.5).all()
+    assert (layer.power.numpy() < 0.7).all()
 
 
 def test_other_columns_are_left_as_they_are():

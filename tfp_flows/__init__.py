@@ -42,11 +42,11 @@ def __dir__() -> list[str]:
 
 
 def _name_to_keras(*names: str) -> None:
-    """Tells Keras 3, if it is there, how to make what a file may name and nobody has imported yet."""
-    keras = sys.modules.get("keras")
-    for name in names if hasattr(keras, "saving") else ():
-        make = staticmethod(lambda config, name=name: __getattr__(name).from_config(config))
-        keras.saving.get_custom_objects().setdefault(f"tfp_flows>{name}", type(name, (), {"from_config": make}))
+    """Tells the Kerases that are there how to make what a file may name and nobody has imported yet."""
+    for keras in (sys.modules.get("keras"), sys.modules.get("tf_keras")):
+        for name in names if hasattr(keras, "saving") else ():
+            make = staticmethod(lambda config, name=name: __getattr__(name).from_config(config))
+            keras.saving.get_custom_objects().setdefault(f"tfp_flows>{name}", type(name, (), {"from_config": make}))
 
 
 _name_to_keras("FlowLayer", "FlowModel")

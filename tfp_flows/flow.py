@@ -180,6 +180,12 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
         """The layers, and those of a flow that is the base."""
         return [*self.layers, *(self._base_flow.every_layer if self._base_flow else [])]
 
+    def _parts_apart(self) -> list["Flow"]:
+        """A flow that is the base, if no layer here has a variable of it: what a recipe has twice, it has once."""
+        base = self._base_flow
+        own = {id(variable) for layer in self.layers for variable in layer.variables}
+        return [] if base is None or own & {id(variable) for variable in base.variables} else [base]
+
     @as_written
     def log_prob(
         self, value: Any, name: str = "log_prob", *, batch_size: int | None = None, **kwargs: Any

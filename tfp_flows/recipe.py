@@ -76,8 +76,8 @@ class Recorded:
         if not changes and not tf.executing_eagerly():  # TFP copies distributions while it traces: no values there
             return self.__copy__()
         if not changes:
-            recipe, arrays, carried = _taken_apart(self)
-            return _revived(recipe, arrays, copy.deepcopy(carried))
+            recipe, arrays, carried, apart = _taken_apart(self)
+            return _revived(recipe, arrays, *copy.deepcopy((carried, None, apart)))
         other = type(self)(**{**self.made_with, **changes})
         mine = {name.removeprefix(f"{self.name}/"): value for name, value in whole_arrays(self).items()}
         theirs = whole_arrays(other)
@@ -94,11 +94,15 @@ class Recorded:
         return alias
 
     def __reduce__(self) -> tuple:
-        recipe, arrays, carried = _taken_apart(self)
-        return _revived, (recipe, arrays, carried, _classes_in(recipe))
+        recipe, arrays, carried, apart = _taken_apart(self)
+        return _revived, (recipe, arrays, carried, _classes_in(recipe), apart)
 
     def __reduce_ex__(self, protocol: Any) -> tuple:
         return self.__reduce__()
+
+    def _parts_apart(self) -> list["Recorded"]:
+        """Parts that others may have as well: whoever copies both, or writes both, keeps them one."""
+        return []
 
 
 class Carried:
@@ -128,16 +132,20 @@ def _unpickled(data: bytes) -> Carried:
     return Carried(pickle.loads(data))
 
 
-def _taken_apart(made: Any) -> tuple[dict, dict[str, np.ndarray], list[Carried]]:
-    carried = []
-    return recipe_of(made, carried), whole_arrays(made), carried
+def _taken_apart(made: Any) -> tuple[dict, dict[str, np.ndarray], list[Carried], list[Recorded]]:
+    carried, apart = [], made._parts_apart()
+    return recipe_of(made, carried, apart), whole_arrays(made), carried, apart
 
 
 def _revived(
-    recipe: dict, arrays: dict[str, np.ndarray], carried: Sequence[Carried] = (), classes: dict[str, type] | None = None
+    recipe: dict,
+    arrays: dict[str, np.ndarray],
+    carried: Sequence[Carried] = (),
+    classes: dict[str, type] | None = None,
+    apart: Sequence[Recorded] = (),
 ) -> Any:
     _CLASSES.update(classes or {})  # another process may have imported none of them, or a script's by another name
-    made = _made(recipe, _Made(c.network for c in carried))
+    made = _made(recipe, _Made((c.network for c in carried), apart))
     assign_arrays(made, arrays, "a copy")
     return made
 
@@ -163,16 +171,17 @@ def written_plainly(cls: type) -> type:
     return cls
 
 
-def recipe_of(made: Any, carried: list[Carried] | None = None) -> dict:
+def recipe_of(made: Any, carried: list[Carried] | None = None, apart: Sequence[Recorded] = ()) -> dict:
     """The recipe of a `Recorded` object, in types that JSON has.
 
     An object that occurs twice is written once: a network that two layers share is shared again. With a list `carried`,
-    context networks that cannot be written down are put there, and the recipe has their places.
+    context networks that cannot be written down are put there, and the recipe has their places; and those of the parts
+    that are `apart`.
 
     Raises:
       InputError: if an argument is nothing that can be written down, such as a function.
     """
-    return _encoded(made, type(made).__name__, _Written(carried))
+    return _encoded(made, type(made).__name__, _Written(carried, apart=apart))
 
 
 def described(made: Any) -> dict:
@@ -246,9 +255,10 @@ def _meet(recipe: Any, met: list[Any]) -> None:
 class _Written(dict[int, int]):
     """Which object, by its identity, has which place among those that are written; and what is carried beside them."""
 
-    def __init__(self, carried: list[Carried] | None, describes: bool = False) -> None:
+    def __init__(self, carried: list[Carried] | None, describes: bool = False, apart: Sequence[Recorded] = ()) -> None:
         super().__init__()
         self.carried, self.describes = carried, describes
+        self.apart = {id(part): place for place, part in enumerate(apart)}
 
     def carry(self, network: Any) -> dict:
         """The place of a network that cannot be written down."""
@@ -259,11 +269,11 @@ class _Written(dict[int, int]):
 
 
 class _Made(list):
-    """The objects of a recipe that are made; and those that were carried beside it."""
+    """The objects of a recipe that are made; and those that were carried beside it, or are apart."""
 
-    def __init__(self, carried: Iterable[Any] = ()) -> None:
+    def __init__(self, carried: Iterable[Any] = (), apart: Iterable[Any] = ()) -> None:
         super().__init__()
-        self.carried = list(carried)
+        self.carried, self.apart = list(carried), list(apart)
 
 
 def _encoded(value: Any, where: str, known: _Written) -> Any:
@@ -311,6 +321,8 @@ def _encoded_object(value: Any, where: str, known: _Written) -> dict:
             f"{where} is a {type(value).__name__}, which cannot be written down: the weights alone can be saved, and "
             "read by tff.load(folder, into=flow)."
         )
+    if id(value) in known.apart:
+        return {"apart": known.apart[id(value)]}
     if id(value) in known:
         return {"again": known[id(value)]}
     known[id(value)] = len(known)
@@ -350,9 +362,9 @@ def _constructor(name: Any) -> type:
     raise InputError(f"a recipe may name the layers and networks that there are; got {in_short(name)}.")
 
 
-def make_again(recipe: dict) -> Any:
-    """The object of a recipe; its variables have the values that they start with, or zeros."""
-    return _made(recipe, _Made())
+def make_again(recipe: dict, apart: Iterable[Any] = ()) -> Any:
+    """The object of a recipe, with the parts that are `apart`; its variables start as they do, or are zeros."""
+    return _made(recipe, _Made(apart=apart))
 
 
 def _made(data: Any, known: _Made) -> Any:
@@ -382,6 +394,8 @@ def _made(data: Any, known: _Made) -> Any:
         raise InputError(f"the {data['part']} could not be written down.")
     if "carried" in data:
         return known.carried[data["carried"]]
+    if "apart" in data:
+        return known.apart[data["apart"]]
     make = _constructor(data["make"])
     place = len(known)
     known.append(None)

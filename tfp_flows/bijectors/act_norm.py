@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.checks import as_dtype, check_sizes
+from tfp_flows.datasets.table import as_rows
 from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["ActNorm"]
@@ -56,7 +57,7 @@ class ActNorm(Recorded, tfp.bijectors.Bijector):
 
     def set_statistics(self, x: Any, weights: np.ndarray | None = None) -> None:
         """Sets the map by the rows `x [N, D]`, weighted by `[N]`; a constant column keeps its scale."""
-        x = np.asarray(x, np.float64)
+        x = as_rows(x, event_size=self.event_size).astype(np.float64)
         loc = np.average(x, axis=0, weights=weights)
         scale = np.sqrt(np.average((x - loc) ** 2, axis=0, weights=weights))
         self.loc.assign(loc)

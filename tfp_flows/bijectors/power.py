@@ -1,4 +1,4 @@
-"""Powers of columns: lopsided ones, and those with heavy tails, become more like normal ones."""
+"""Powers of columns: under them, rows are more like those of a Gaussian."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,17 +10,21 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors.rows import as_rows
 from tfp_flows.bijectors.standardize import in_two_parts, loc_and_scale
 from tfp_flows.checks import as_dtype, check_columns, check_flags, check_sizes
-from tfp_flows.covariance import is_narrow
+from tfp_flows.covariance import MOST_COLUMNS, is_narrow
+from tfp_flows.datasets import table
 from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["Power"]
 
 POWERS = np.linspace(0.0, 2.0, 41)
+ONE = len(POWERS) // 2  # the place of the power that changes nothing
 MOST_ROWS, MOST_NUMBERS = 10_000, 200_000  # to choose the powers by
+MOST_ROUNDS, LEAST_GAIN = 10, 1e-3  # over all columns; nats
+SHRINKAGE = 1e-8  # of correlations, the least that whitening knows
 
 
 class Power(Recorded, tfp.bijectors.Bijector):
-    """Takes each column of data to a power that makes it as like a normal one as powers can.
+    """Takes each column of data to a power; together, they make the rows as like a Gaussian's as powers can.
 
     ```
     inverse   u = psi(z), z = (x - loc) / scale
@@ -31,7 +35,8 @@ class Power(Recorded, tfp.bijectors.Bijector):
 
     psi has two continuous derivatives, and is onto the real line for p from 0 to 2; with p = 1 it is the identity.
     Prices and areas, whose logarithms are nearly normal, have p near 0, and what is curved between two such columns
-    becomes straight: `Standardize(whiten=True)`, after it, leaves less to be learnt.
+    becomes straight: `Standardize(whiten=True)`, after it, leaves less to be learnt. What is straight stays so: columns
+    beside their sum keep the power one, however lopsided.
 
     `loc`, `scale` and `power` are float64 variables that no optimiser trains: 0, 1 and 1, the identity, until
     `set_statistics` is called, which `tff.fit` does with the training rows. Rows of float64 stay so.
@@ -44,7 +49,9 @@ class Power(Recorded, tfp.bijectors.Bijector):
       dtype: of what the other layers work with.
       name: name of the layer, and prefix of its variables' names.
 
-    Source: Yeo and Johnson, A new family of power transformations to improve normality or symmetry, Biometrika 2000.
+    Source: Yeo and Johnson, A new family of power transformations to improve normality or symmetry, Biometrika 2000;
+    powers by the likelihood of all columns: Andrews, Gnanadesikan and Warner, Transformations of multivariate data,
+    Biometrics 1971.
 
     Example:
 
@@ -84,15 +91,16 @@ class Power(Recorded, tfp.bijectors.Bijector):
     def set_statistics(self, x: Any, weights: np.ndarray | None = None) -> None:
         """Sets the powers to those under which the rows `x [N, D]`, weighted by `weights [N]`, are most normal.
 
-        A power is one unless another pays for itself: the likelihood of the rows grows by more than the Bayesian
-        information criterion takes for a parameter.
+        That is, to those that give them the highest likelihood under a Gaussian with all correlations, or with none
+        beyond 128 columns. A power is one unless another pays for itself: the likelihood grows by more than the
+        Bayesian information criterion takes for a parameter.
         """
-        x = np.asarray(x, np.float64)
+        x = table.as_rows(x, event_size=self.event_size).astype(np.float64)
         loc, scale = loc_and_scale(x, weights)
         weights = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
         few = np.flatnonzero(weights > 0)
         most = min(MOST_ROWS, MOST_NUMBERS // self.event_size + 1)
-        few = few[:: -(-len(few) // most)]  # of all: rows may be in order
+        few = np.random.default_rng(0).permutation(few)[:most]  # of all: rows may be in order, or in turn
         z = (x - loc) / scale
         z[:, list(self.keep)] = 0.0
         power = _most_normal(z[few], weights[few])
@@ -125,7 +133,8 @@ class Power(Recorded, tfp.bijectors.Bijector):
         u, _, whole = as_rows(u, {})
         high, low, scale, power = self._in(u.dtype)
         sign, exponent = _branch(u, power)
-        log = tf.minimum(_log1p_of(exponent, sign * u), np.log(u.dtype.max) - 1)  # the largest numbers there are
+        largest = np.log(u.dtype.max) - 1 - tf.math.log(tf.maximum(scale, 1.0))  # what is beyond is put there
+        log = tf.minimum(_log1p_of(exponent, sign * u), largest)
         return whole((scale * tf.where(power == 1, u, sign * tf.math.expm1(log)) + low) + high)
 
     def _forward_log_det_jacobian(self, u: tf.Tensor) -> tf.Tensor:
@@ -166,15 +175,52 @@ def _log1p_of(exponent: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
 
 
 def _most_normal(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The power `[D]` of each column of `z [N, D]`, of mean 0 and standard deviation 1, by maximum likelihood."""
+    """The powers `[D]` of columns `z [N, D]`, of mean 0 and standard deviation 1, by maximum likelihood.
+
+    The likelihood is that of a Gaussian with all correlations, or with none where columns are too many for them.
+    """
     shares = weights / weights.sum()
     counted = 1 / (shares**2).sum()  # how many rows that count alike would say as much
-    nll = []
-    for power in POWERS:
-        u, log_slope = (part.numpy() for part in _psi(tf.constant(z), tf.constant(power)))
-        variance = shares @ (u - shares @ u) ** 2
-        nll.append(0.5 * np.log(np.where(variance > 0, variance, 1.0)) - shares @ log_slope)  # of constants, none
-    nll = np.array(nll)
-    best, without = np.argmin(nll, axis=0), nll[len(POWERS) // 2]
-    pays = 2 * counted * (without - nll.min(axis=0)) > np.log(counted)
-    return np.where(pays, POWERS[best], 1.0)
+    latents, nll = zip(*(_normal_latents(z, power, shares) for power in POWERS), strict=True)
+    latents, nll = np.stack(latents, axis=-1), np.stack(nll, axis=-1)  # [D, N, P] and [D, P]
+    alone = np.array([_that_pays(each, counted) for each in nll])
+    if not 1 < len(nll) <= MOST_COLUMNS:
+        return POWERS[alone]
+    ends = [_climbed(latents, nll, counted, start) for start in (alone, np.full_like(alone, ONE))]
+    return POWERS[min(ends, key=lambda end: end[0])[1]]
+
+
+def _normal_latents(z: np.ndarray, power: float, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The latents `[D, N]` of one power, whose products are correlations, and the NLL `[D]` of each column by them."""
+    u, log_slope = (part.numpy() for part in _psi(tf.constant(z), tf.constant(power)))
+    u = (u - shares @ u) * np.sqrt(shares)[:, None]
+    variance = np.sum(u**2, axis=0)
+    variance = np.where(variance > 0, variance, 1.0)  # of constants, none
+    return (u / np.sqrt(variance)).T, 0.5 * np.log(variance) - shares @ log_slope
+
+
+def _that_pays(nll: np.ndarray, counted: float) -> int:
+    """Which of the powers has the least NLL, if that is less than that of one by what a parameter costs; else one."""
+    best = int(np.argmin(nll))
+    return best if 2 * counted * (nll[ONE] - nll[best]) > np.log(counted) else ONE
+
+
+def _climbed(latents: np.ndarray, nll: np.ndarray, counted: float, start: np.ndarray) -> tuple[float, np.ndarray]:
+    """The NLL of a Gaussian with all correlations, and which powers it has, changed one by one while that is less."""
+    columns, which = np.arange(len(nll)), start.copy()
+    u = latents[columns, :, which]
+    correlations = (1 - SHRINKAGE) * u @ u.T + SHRINKAGE * np.eye(len(u))
+    reached = np.inf
+    for _ in range(MOST_ROUNDS):
+        for j in columns:
+            others = columns != j
+            shared = (1 - SHRINKAGE) * u[others] @ latents[j]
+            known = np.sum(shared * np.linalg.solve(correlations[np.ix_(others, others)], shared), axis=0)
+            left = np.maximum(1 - known, SHRINKAGE)  # by the others, of the variance of each power of this column
+            which[j] = _that_pays(nll[j] + 0.5 * np.log(left), counted)
+            u[j] = latents[j, :, which[j]]
+            correlations[j, others] = correlations[others, j] = shared[:, which[j]]
+        before, reached = reached, nll[columns, which].sum() + 0.5 * np.linalg.slogdet(correlations)[1]
+        if before - reached < LEAST_GAIN:
+            break
+    return float(reached), which

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.checks import as_dtype, check_columns, check_flags, check_sizes, given
 from tfp_flows.covariance import MOST_COLUMNS, is_narrow, shrunk_correlation
+from tfp_flows.datasets.table import as_rows
 from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["Standardize", "in_two_parts", "loc_and_scale"]
@@ -86,7 +87,7 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
 
         The scale of a column that is constant stays one: in a context there may be such columns.
         """
-        x = np.asarray(x, np.float64)
+        x = as_rows(x, event_size=self.event_size).astype(np.float64)
         loc, scale = loc_and_scale(x, weights)
         kept = list(self.keep)
         loc[kept], scale[kept] = 0.0, 1.0

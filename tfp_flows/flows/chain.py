@@ -52,7 +52,7 @@ ARGUMENTS = {
     "none. Coupling layers get their halves dealt anew before every second layer.",
     "whiten": "whether data is standardised by the whole covariance of its columns, not by their variances alone: no "
     "flow then starts worse than the best Gaussian. None does so where columns nearly are linear functions of others.",
-    "power": "whether columns are first taken to the powers that make them most like normal ones, after Yeo and "
+    "power": "whether columns are first taken to the powers that make them most like a Gaussian's, after Yeo and "
     "Johnson. None does so, of 3 to 128 columns, where they nearly are linear functions of others.",
     "num_bins": "bins of each spline, 2 to 500.",
     "interval": "B: each spline bends [-B, B] of standardised data; lines go on from its ends, which it keeps.",

@@ -7,10 +7,16 @@ import tensorflow as tf
 from tfp_flows.flow import Flow
 from tfp_flows.recipe import make_again, recipe_of
 
-__all__ = ["config_of", "flow_of"]
+__all__ = ["config_of", "flow_of", "named_to_keras"]
 
 
-@tf.keras.utils.register_keras_serializable("tfp_flows")
+def named_to_keras(cls: type) -> type:
+    """Decorates a class that Keras makes from what is in a file, which may have been told of it before."""
+    tf.keras.utils.get_custom_objects().pop(f"tfp_flows>{cls.__name__}", None)
+    return tf.keras.utils.register_keras_serializable("tfp_flows")(cls)
+
+
+@named_to_keras
 class WrittenFlow:
     """A flow as an object of Keras', which reads those of one number once for a whole model."""
 
@@ -18,13 +24,14 @@ class WrittenFlow:
         self.flow = flow
 
     def get_config(self) -> dict[str, Any]:
-        """Its recipe."""
-        return {"recipe": recipe_of(self.flow)}
+        """Its recipe, and the flows that are parts of it and that another layer may have too."""
+        apart = self.flow._parts_apart()
+        return {"recipe": recipe_of(self.flow, apart=apart), "apart": [config_of(part) for part in apart]}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "WrittenFlow":
         """The object again."""
-        return cls(make_again(config["recipe"]))
+        return cls(make_again(config["recipe"], [flow_of(part) for part in config.get("apart", ())]))
 
 
 def config_of(flow: Flow) -> dict[str, Any]:

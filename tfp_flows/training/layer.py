@@ -13,7 +13,7 @@ from tfp_flows.flow import Flow
 from tfp_flows.identity import Identity, identity_of, put_arrays
 from tfp_flows.training.batch_norm import warn_of_batch_norm
 from tfp_flows.training.given import named_in_order
-from tfp_flows.training.keras_config import config_of, flow_of
+from tfp_flows.training.keras_config import config_of, flow_of, named_to_keras
 from tfp_flows.words import in_short
 
 __all__ = ["FlowLayer"]
@@ -21,7 +21,7 @@ __all__ = ["FlowLayer"]
 IDENTITY = "identity.json"  # the name of what is beside the arrays in weight files
 
 
-@tf.keras.utils.register_keras_serializable("tfp_flows")
+@named_to_keras
 class FlowLayer(tf.keras.layers.Layer):
     """A flow inside a Keras model: its variables are trained, counted, frozen and saved with those of the model.
 

@@ -15,7 +15,7 @@ from tfp_flows.flow import Flow
 from tfp_flows.training.batch_norm import check_whole_batches, has_batch_norm, warn_of_batch_norm
 from tfp_flows.training.callbacks import StopWhenNotFinite
 from tfp_flows.training.given import arrays_of, check_digits, check_finite, check_parts, named_in_order, parts_of
-from tfp_flows.training.keras_config import config_of, flow_of
+from tfp_flows.training.keras_config import config_of, flow_of, named_to_keras
 from tfp_flows.training.layer import FlowLayer
 from tfp_flows.training.options import check_is_new, check_optimizer
 from tfp_flows.training.standard import far_rows
@@ -155,7 +155,7 @@ class TrainedFlow(tf.keras.Model):
         return self.logs()
 
 
-@tf.keras.utils.register_keras_serializable("tfp_flows")
+@named_to_keras
 class FlowModel(TrainedFlow):
     """A `tf.keras.Model` that trains a flow by maximum likelihood: it minimises `-mean{ log_prob(x[n] | c[n]) }`, nats.
 
