@@ -433,8 +433,6 @@ def test_the_command(words, tmp_path):
     assert (flow.circular, flow.dequantize, flow.support) == ({0: (0.0, 24.0), 1: (-180.0, 180.0)}, (0,), None)
     settings = first.settings | {"circular": {2: (-180.0, 180.0)}, "auto": False, "verbose": False}
     assert tff.Run.train(tmp_path / "second", **settings).flow.circular == {1: (-180.0, 180.0)}
-    few = {"options": first.settings["options"], "epochs": 1, "steps_per_epoch": 2, "verbose": False}
-    assert first.distill(tmp_path / "student", flow="nsf_coupling", **few).flow.circular == flow.circular
 
 
 @pytest.mark.parametrize(

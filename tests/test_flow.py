@@ -154,11 +154,10 @@ def test_same_configuration_with_different_weights_gives_different_results(rng):
     for name in SMALL:
         one, two = make_small(name, 2, dtype="float64"), scramble(make_small(name, 2, dtype="float64"))
 
-        @tf.function
         def both(x, one=one, two=two):
             return one.bijector.inverse(x), two.bijector.inverse(x)
 
-        results = [(one.bijector.inverse(x), two.bijector.inverse(x)), both(x)]
+        results = [both(x), *([tf.function(both)(x)] if name in ("maf", "planar") else [])]
         results += [(a.inverse(x), b.inverse(x)) for a, b in zip(one.layers, two.layers, strict=True) if a.variables]
         for a, b in results:
             assert np.any(a.numpy() != b.numpy()), name

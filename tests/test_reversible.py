@@ -313,6 +313,7 @@ np.testing.assert_allclose(*losses, rtol=1e-3)
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_several_devices():
     done = subprocess.run([sys.executable, "-c", MIRRORED], env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]

@@ -110,6 +110,7 @@ def _score_in_a_process(flow: tff.Flow) -> tuple[tff.Flow, np.ndarray]:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_goes_to_a_process_and_comes_back():
     flow = build("maf")
     with multiprocessing.get_context("spawn").Pool(1) as pool:
