@@ -143,6 +143,15 @@ def test_rows_without_weight_choose_no_power():
     np.testing.assert_array_equal(layer.power, other.power)
 
 
+def test_the_farthest_rows_alone_choose_no_power():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=[1000, 2])
+    x[:5, 0] = 1e3
+    layer = tff.bijectors.Power(2)
+    layer.set_statistics(x)
+    np.testing.assert_array_equal(layer.power, 1.0)
+
+
 def test_rows_in_turn_choose_the_powers_of_the_same_rows_in_any_order():
     rng = np.random.default_rng(0)
     x = rng.exponential(size=[20_000, 1]) * np.where(np.arange(20_000) % 2, 1, -1)[:, None]
@@ -192,7 +201,7 @@ def test_powers_are_chosen_where_columns_are_nearly_dependent_only_after_them():
     assert np.linalg.eigvalsh(np.corrcoef(x.T))[0] > 0.03
     layer = tff.bijectors.Power(2, only_narrow=True)
     layer.set_statistics(x)
-    assert (layer.power.numpy() < 0.7).all()
+    assert (layer.power.numpy() < 0.8).all()
 
 
 def test_other_columns_are_left_as_they_are():

@@ -19,6 +19,7 @@ __all__ = ["Power"]
 POWERS = np.linspace(0.0, 2.0, 41)
 ONE = len(POWERS) // 2  # the place of the power that changes nothing
 MOST_ROWS, MOST_NUMBERS = 10_000, 200_000  # to choose the powers by
+FAR_OUT = 100  # one row of so many has no say: of heavy tails, the farthest alone would decide
 MOST_ROUNDS = 10  # over all columns
 LEAST_GAIN = 0.05  # nats a row, for which a column leaves the power of its own: benchmarks/README.md
 SHRINKAGE = 1e-8  # of correlations, the least that whitening knows
@@ -100,11 +101,9 @@ class Power(Recorded, tfp.bijectors.Bijector):
         x = table.as_rows(x, event_size=self.event_size).astype(np.float64)
         loc, scale = loc_and_scale(x, weights)
         weights = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
-        few = np.flatnonzero(weights > 0)
-        most = min(MOST_ROWS, MOST_NUMBERS // self.event_size + 1)
-        few = np.random.default_rng(0).permutation(few)[:most]  # of all: rows may be in order, or in turn
         z = (x - loc) / scale
         z[:, list(self.keep)] = 0.0
+        few = _that_tell(z, weights)
         power = _most_normal(z[few], weights[few])
         if self.only_narrow and not is_narrow(z, weights):
             u, _ = _psi(tf.constant(z), tf.constant(power))
@@ -176,8 +175,16 @@ def _log1p_of(exponent: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return tf.where(exponent == 0, size, tf.math.log1p(a * size) / a)
 
 
+def _that_tell(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The rows of `z [N, D]` to choose powers by: some of all, which may be in order, but not the farthest."""
+    few = np.random.default_rng(0).permutation(np.flatnonzero(weights > 0))
+    few = few[: min(MOST_ROWS, MOST_NUMBERS // z.shape[1] + 1)]
+    by_distance = np.argsort(np.abs(z[few]).max(axis=1), kind="stable")
+    return few[by_distance[: len(few) - len(few) // FAR_OUT]]
+
+
 def _most_normal(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The powers `[D]` of columns `z [N, D]`, of mean 0 and standard deviation 1."""
+    """The powers `[D]` of columns `z [N, D]`, standardised, with weights `[N]`."""
     shares = weights / weights.sum()
     counted = 1 / (shares**2).sum()  # how many rows that count alike would say as much
     latents, nll = zip(*(_normal_latents(z, power, shares) for power in POWERS), strict=True)

@@ -1,0 +1,70 @@
+"""What a Gaussian makes of tables whose columns were taken to powers, by the gain that a change of a power must have.
+
+    python benchmarks/powers.py [TABLE ...]
+
+Held-out NLL in nats of the Gaussian with all correlations, shrunk as `Standardize(whiten=True)` does: where a chain
+starts. *none*: no powers; *own*: each column's by itself. Without names, the tables of `quality.py` and three laws:
+parts and their total, the same beside two columns that go together, and heavy tails. It needs what `quality.py` does.
+"""
+
+import importlib
+import sys
+import warnings
+
+import numpy as np
+from quality_tables import REAL, table
+
+import tfp_flows as tff
+
+power = importlib.import_module("tfp_flows.bijectors.power")
+GAINS = {"none": None, "own": np.inf, "0.2": 0.2, "0.1": 0.1, "0.05": 0.05, "0.02": 0.02, "0": 1e-9}
+NARROW = np.full([3, 3], 0.99) + 0.01 * np.eye(3)
+
+
+def parts_and_total(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Two lopsided columns and their sum, nearly."""
+    parts = np.exp(rng.normal(size=(count, 2)))
+    return np.column_stack([parts, parts.sum(axis=1) + 0.01 * rng.normal(size=count)])
+
+
+def mixed(count: int, rng: np.random.Generator) -> np.ndarray:
+    """The same, and two lopsided columns whose logarithms go together."""
+    together = np.exp(rng.multivariate_normal(np.zeros(2), NARROW[:2, :2], size=count))
+    return np.column_stack([parts_and_total(count, rng), together])
+
+
+def heavy(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Student's t of two degrees of freedom in three columns that go together."""
+    return rng.multivariate_normal(np.zeros(3), NARROW, size=count) / np.sqrt(rng.chisquare(2, (count, 1)) / 2)
+
+
+LAWS = {"parts_and_total": parts_and_total, "mixed": mixed, "heavy": heavy}
+
+
+def gaussian_nll(train: np.ndarray, test: np.ndarray, gain: float | None) -> float:
+    """NLL of the test rows in the Gaussian of the training rows, after the powers that these choose."""
+    size, power.LEAST_GAIN = train.shape[1], gain
+    powers = [] if gain is None else [tff.bijectors.Power(size)]
+    flow = tff.Flow([*powers, tff.bijectors.Standardize(size, whiten=True)], event_size=size)
+    flow.standardize(train)
+    return -float(np.mean(flow.log_prob(test)))
+
+
+def main() -> None:
+    """Prints a line a table: the means over three splits, or draws."""
+    print(f"| table | {' | '.join(GAINS)} |\n|---|{'---|' * len(GAINS)}")
+    for name in sys.argv[1:] or [*REAL, *LAWS]:
+        found = []
+        for seed in range(3):
+            if name in LAWS:
+                train, test = (LAWS[name](2000, np.random.default_rng([seed, i])) for i in range(2))
+            else:
+                rows = table(name, seed)
+                train, test = rows.train, rows.test
+            found.append([gaussian_nll(train, test, gain) for gain in GAINS.values()])
+        print(f"| {name} | {' | '.join(f'{nll:.3f}' for nll in np.mean(found, axis=0))} |", flush=True)
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    main()
