@@ -160,7 +160,7 @@ def test_rows_in_turn_choose_the_powers_of_the_same_rows_in_any_order():
     np.testing.assert_array_equal(layer.power, 1.0)
 
 
-@pytest.mark.parametrize("make", [getattr(tff.bijectors, n) for n in ("Power", "Standardize", "ActNorm", "BatchNorm")])
+@pytest.mark.parametrize("make", [tff.bijectors.Power, tff.bijectors.Standardize, tff.bijectors.ActNorm])
 @pytest.mark.parametrize("x", [np.ones([5, 2]), np.zeros([0, 3]), np.full([5, 3], np.nan)])
 def test_rows_that_have_no_statistics_are_refused(make, x):
     layer = make(3)

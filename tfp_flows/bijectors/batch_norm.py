@@ -1,13 +1,10 @@
 """Batch normalisation as a layer of a flow."""
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.checks import as_dtype, check_sizes
-from tfp_flows.datasets.table import as_rows
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import Recorded, spend
 
@@ -69,10 +66,9 @@ class BatchNorm(Recorded, tfp.bijectors.Bijector):
     def _parameter_properties(cls, dtype: tf.DType) -> dict:
         return {}
 
-    def set_statistics(self, x: Any) -> None:
-        """Sets `mean` and `variance` to those of `x [N, D]`, what this layer's inverse gets for the training set."""
-        x = as_rows(x, event_size=self.event_size)
-        mean, variance = self._moments(tf.cast(x, self.dtype), training=True)
+    def set_statistics(self, x: tf.Tensor) -> None:
+        """Sets `mean` and `variance` to those of `x [..., D]`, what this layer's inverse gets for the training set."""
+        mean, variance = self._moments(x, training=True)
         self.mean.assign(mean)
         self.variance.assign(variance)
 

@@ -1,6 +1,6 @@
 """A flow in what Keras writes of models and layers: one that several of them have is one again when they are read."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 
@@ -9,8 +9,10 @@ from tfp_flows.recipe import make_again, recipe_of
 
 __all__ = ["config_of", "flow_of", "named_to_keras"]
 
+AnyClass = TypeVar("AnyClass", bound=type)
 
-def named_to_keras(cls: type) -> type:
+
+def named_to_keras(cls: AnyClass) -> AnyClass:
     """Decorates a class that Keras makes from what is in a file, which may have been told of it before."""
     tf.keras.utils.get_custom_objects().pop(f"tfp_flows>{cls.__name__}", None)
     return tf.keras.utils.register_keras_serializable("tfp_flows")(cls)
