@@ -147,6 +147,11 @@ def test_bad_calls_are_refused_with_one_sentence(call, message):
         call(scrambled("maf", 2), conditional())
 
 
+def test_what_chains_nothing_is_refused():
+    with pytest.raises(tff.InputError, match="chain must make a chain of the layers"):
+        tff.Flow([tff.bijectors.Scale(2)], event_size=2, chain=tfp.bijectors.Exp)
+
+
 @pytest.mark.slow
 def test_same_configuration_with_different_weights_gives_different_results(rng):
     """Trap 1: TFP's cache is keyed by equality of parameters, not by identity."""

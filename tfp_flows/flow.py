@@ -144,9 +144,12 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
         base = as_base(base, event_size, context_size, dtype, circles)
         self._base_flow = base if isinstance(base, Flow) else None
         self._base_variables = self._no_dependency(list(base.variables))  # TFP's composites hide some of theirs
+        bijector = chain(self.layers)
+        if not isinstance(bijector, tfb.Composition):
+            raise InputError(f"chain must make a chain of the layers, as tfb.Chain does; got {in_short(chain)}.")
         super().__init__(
             base,
-            chain(self.layers),
+            bijector,
             kwargs_split_fn=self._split_kwargs,
             parameters=parameters,
             name=name or (config["name"] if config else "flow"),
