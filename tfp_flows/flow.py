@@ -85,7 +85,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
 
     Raises:
       InputError: for rows of the wrong size, a context that is missing, not asked for or of the wrong size, layers
-        that share a name, a base or a context network that does not fit.
+        that share a name, a base or a context network that does not fit, a `chain` that makes no chain.
 
     Example:
 

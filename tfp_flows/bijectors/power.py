@@ -96,7 +96,11 @@ class Power(Recorded, tfp.bijectors.Bijector):
         Each column has the power under which it is most normal alone, if that pays: the likelihood grows by more than
         the Bayesian information criterion takes for a parameter, and the power is one otherwise. Then, of at most 128
         columns, powers are changed one by one as long as each change gains 0.05 nats a row under a Gaussian with all
-        correlations: what is straight stays so, and what is curved becomes straight.
+        correlations: what is straight stays so, and what is curved becomes straight. The farthest of every hundred rows
+        have no say in it.
+
+        Raises:
+          InputError: for rows that are not `[N, D]` and finite; nothing is set then.
         """
         x = table.as_rows(x, event_size=self.event_size).astype(np.float64)
         loc, scale = loc_and_scale(x, weights)

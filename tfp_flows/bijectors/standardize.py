@@ -86,6 +86,9 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
         """Sets the statistics to those of the rows `x [N, D]`, weighted by `weights [N]`.
 
         The scale of a column that is constant stays one: in a context there may be such columns.
+
+        Raises:
+          InputError: for rows that are not `[N, D]` and finite; nothing is set then.
         """
         x = as_rows(x, event_size=self.event_size).astype(np.float64)
         loc, scale = loc_and_scale(x, weights)
