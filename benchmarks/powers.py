@@ -3,8 +3,8 @@
     python benchmarks/powers.py [TABLE ...]
 
 Held-out NLL in nats of the Gaussian with all correlations, shrunk as `Standardize(whiten=True)` does: where a chain
-starts. *none*: no powers; *own*: each column's by itself. Without names, the tables of `quality.py` and three laws:
-parts and their total, the same beside two columns that go together, and heavy tails. It needs what `quality.py` does.
+starts. *none*: no powers; *own*: each column's by itself. Without names, the tables of `quality.py` and four laws:
+parts and their total, the same beside two columns that go together, heavy tails, and slips of the pen. It needs what `quality.py` does.
 """
 
 import importlib
@@ -38,7 +38,15 @@ def heavy(count: int, rng: np.random.Generator) -> np.ndarray:
     return rng.multivariate_normal(np.zeros(3), NARROW, size=count) / np.sqrt(rng.chisquare(2, (count, 1)) / 2)
 
 
-LAWS = {"parts_and_total": parts_and_total, "mixed": mixed, "heavy": heavy}
+def slips(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Scores out of 100, most of them near it, and three rows in a thousand with a digit too many."""
+    score = 100 - 5 * rng.exponential(size=count)
+    x = np.column_stack([score, score + 0.1 * rng.normal(size=count), rng.normal(size=count)])
+    x[rng.uniform(size=count) < 0.003, :2] *= 10
+    return x
+
+
+LAWS = {"parts_and_total": parts_and_total, "mixed": mixed, "heavy": heavy, "slips": slips}
 
 
 def gaussian_nll(train: np.ndarray, test: np.ndarray, gain: float | None) -> float:

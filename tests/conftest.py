@@ -118,6 +118,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
+def no_figures():
+    """For tests of the command that do not look at them: a run of a few steps takes four times as long with them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tfp_flows.runs._figures", lambda *_: {})
+        yield
+
+
+@pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 

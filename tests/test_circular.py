@@ -425,6 +425,7 @@ def words(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_the_command(words, tmp_path):
     named = ["--circular", "hour:24", "--circular", "angle:-180:180"]
     assert call(*words, *named, "--whole", "hour", "--auto") == 0

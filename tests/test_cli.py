@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import tfp_flows as tff
 from tfp_flows import cli
@@ -38,8 +39,10 @@ def run(capsys, *words) -> tuple[int, str, str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def coarse_pictures():
-    """How they look is tested elsewhere: here a few cells and frames will do."""
+    """How they look is tested elsewhere: here a few cells, frames and dots will do."""
+    save = Figure.savefig
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", lambda *args, dpi, **options: save(*args, dpi=dpi % 120, **options))
         for make, option, value in (
             (tff.plots.density, "resolution", 80),
             (tff.plots.gap_map, "resolution", 40),
@@ -95,6 +98,7 @@ def test_sample_then_score(trained, tmp_path, capsys, suffix):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_rows_without_names_are_said_to_be_taken_in_order(tmp_path, capsys, rng):
     named, bare, run_folder = tmp_path / "named.csv", tmp_path / "bare.csv", tmp_path / "run"
     rows = rng.normal(size=(200, 2))
@@ -147,6 +151,7 @@ def test_distill_leaves_a_run_of_its_own(trained, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_train_on_a_file_of_ones_own(tmp_path, capsys, rng):
     data = tmp_path / "mine.csv"
     tff.datasets.write_rows(data, rng.normal(size=(300, 3)), header=["a", "b", "c"])
@@ -180,6 +185,7 @@ def test_list_names_everything(capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_an_interrupt_leaves_a_usable_run(tmp_path, capsys, monkeypatch):
     import tensorflow as tf
 
@@ -337,6 +343,7 @@ def test_scores_have_their_name_in_text(trained, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_train_repeats_a_run_but_for_the_options_given(trained, tmp_path, capsys):
     again, other = tmp_path / "again", tmp_path / "other"
     assert run(capsys, "train", "--from", trained, "--out", again)[0] == 0
@@ -390,6 +397,7 @@ def test_sentences_speak_of_options(message, expected):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_options_of_a_chain_are_kept_by_the_run(tmp_path):
     first = tmp_path / "first"
     words = ["train", "--flow", "nsf_coupling", "--data", "two_moons", *FAST, "--hidden-units", "4"]

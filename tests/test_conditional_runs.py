@@ -85,6 +85,7 @@ def test_whole_columns_of_a_context_come_out_as_they_went_in(trained, suffix, tm
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_a_student_of_a_conditional_flow(trained, tmp_path, capsys):
     out = tmp_path / "student"
     assert run(capsys, "distill", trained, "--out", out, *FAST, "--hidden-units", "8,8")[0] == 0
@@ -93,6 +94,7 @@ def test_a_student_of_a_conditional_flow(trained, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_a_column_without_a_density_is_one_line_on_stderr(table, tmp_path, capsys):
     frame = pandas.read_csv(table).assign(id=np.arange(400))
     frame.to_csv(tmp_path / "ids.csv", index=False)
@@ -105,6 +107,7 @@ def test_a_column_without_a_density_is_one_line_on_stderr(table, tmp_path, capsy
     assert "'id' has evenly spaced values" in line
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_training_is_repeated_on_other_rows_with_its_columns(trained, table, tmp_path, capsys):
     assert call("train", "--from", trained, "--data", table, "--epochs", 1, "--out", tmp_path / "again") == 0
     assert tff.Run.open(tmp_path / "again").flow.context_columns == tff.Run.open(trained).flow.context_columns

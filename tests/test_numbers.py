@@ -133,9 +133,25 @@ def test_a_context_is_standardised():
 def test_a_constant_context_is_no_division_by_zero():
     flow = line(context_size=2)
     x, context = np.random.default_rng(0).normal(size=(2, 300, 2))
-    context[:, 1] = 3.0
+    context[:, 1] = 3.3
     tff.fit(flow, x[:, :1], context=context, epochs=1, **QUICK)
-    assert np.isfinite(flow.log_prob(x[:5, :1], context=context[:5])).all()
+    given = flow.log_prob(x[:5, :1], context=context[:5])
+    assert np.isfinite(given).all()
+    for other in (context[:5].astype("float32"), context[:5] + [0.0, 0.01]):
+        np.testing.assert_allclose(flow.log_prob(x[:5, :1], context=other), given, atol=0.1)
+
+
+@pytest.mark.parametrize("value", [3.3, 1.7e9 + 0.1, 1e-300, 1e300, 0.0])
+@pytest.mark.parametrize("count", [10, 12_345])
+def test_the_scale_of_a_constant_is_one(value, count):
+    """The mean of equal numbers is rounded, and their distance from it is no spread."""
+    layer, x = tff.bijectors.Standardize(2), np.full([count, 2], value)
+    x[:, 1] = np.arange(count)
+    layer.set_statistics(x)
+    assert (layer.loc.numpy()[0], layer.scale.numpy()[0]) == (value, 1.0)
+    x[::2, 0] += 1.0  # rows of no weight
+    layer.set_statistics(x, np.arange(count) % 2.0)
+    assert (layer.loc.numpy()[0], layer.scale.numpy()[0]) == (value, 1.0)
 
 
 @pytest.mark.slow

@@ -152,6 +152,37 @@ def test_the_farthest_rows_alone_choose_no_power():
     np.testing.assert_array_equal(layer.power, 1.0)
 
 
+def test_no_power_makes_of_slips_their_squares():
+    """Scores near 100 ask for a power of 2; three rows in a thousand have a digit too many."""
+    rng = np.random.default_rng(0)
+
+    def scores(count):
+        x = 100 - 5 * rng.exponential(size=[count, 2])
+        x[:, 1] = x[:, 0] + 0.1 * rng.normal(size=count)
+        x[rng.uniform(size=count) < 0.003] *= 10
+        return x
+
+    x, fresh = scores(2000), scores(2000)
+    flow, without = (tff.maf(2, power=power, whiten=True, **SMALL) for power in (True, False))
+    for each in (flow, without):
+        each.standardize(x)
+    assert np.mean(flow.log_prob(fresh)) > np.mean(without.log_prob(fresh)) - 0.2
+    layer = tff.bijectors.Power(2)
+    layer.set_statistics(x[(x < 101).all(axis=1)])
+    assert (layer.power.numpy() > 1.5).all()
+
+
+def test_a_column_that_varies_in_its_farthest_rows_alone_has_no_power():
+    """The rounding of the others, which are equal, chose one."""
+    rng = np.random.default_rng(0)
+    x = np.column_stack([np.full(1000, 3.3), rng.normal(size=1000)])
+    x[:5, 0] += 1 + rng.exponential(size=5)
+    layer = tff.bijectors.Power(2)
+    for rows in (x, 1000 * x, x + 0.1, x[::-1]):
+        layer.set_statistics(rows)
+        np.testing.assert_array_equal(layer.power, 1.0)
+
+
 def test_rows_in_turn_choose_the_powers_of_the_same_rows_in_any_order():
     rng = np.random.default_rng(0)
     x = rng.exponential(size=[20_000, 1]) * np.where(np.arange(20_000) % 2, 1, -1)[:, None]

@@ -376,6 +376,7 @@ def test_exports(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("no_figures")
 def test_the_command(tmp_path, capsys):
     names = ["rain", "share", "sons", "height"]
     pandas.DataFrame(some_rows(300), columns=names).to_csv(tmp_path / "a.csv", index=False)

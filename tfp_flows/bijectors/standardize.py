@@ -153,6 +153,8 @@ def loc_and_scale(x: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.
     """The mean and the standard deviation of each column of `x [N, D]`, 1 of a constant one."""
     exponent = np.frexp(np.abs(x).max(axis=0))[1]  # the sum of the largest numbers there are would be infinite
     loc = np.ldexp(np.average(np.ldexp(x, -exponent), axis=0, weights=weights), exponent)
+    counted = x if weights is None else x[np.asarray(weights) > 0]
+    loc = np.where(np.ptp(counted, axis=0) > 0, loc, counted[0])  # the mean of equal numbers is rounded
     size = np.abs(x - loc).max(axis=0)
     size = np.where(size > 0, size, 1.0)  # squares of the smallest numbers would be 0, of the largest infinite
     scale = size * np.sqrt(np.average(((x - loc) / size) ** 2, axis=0, weights=weights))
