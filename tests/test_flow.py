@@ -147,9 +147,22 @@ def test_bad_calls_are_refused_with_one_sentence(call, message):
         call(scrambled("maf", 2), conditional())
 
 
-def test_what_chains_nothing_is_refused():
-    with pytest.raises(tff.InputError, match="chain must make a chain of the layers"):
-        tff.Flow([tff.bijectors.Scale(2)], event_size=2, chain=tfp.bijectors.Exp)
+@pytest.mark.parametrize(
+    "chain",
+    [
+        *(tfp.bijectors.Exp, tfp.bijectors.JointMap, tfp.bijectors.Composition, None, "maf", 3, list),
+        lambda layers: layers[0],
+        lambda layers: tfp.bijectors.Chain(layers[::-1]),
+        lambda layers: tfp.bijectors.Chain(layers[1:]),
+        lambda layers: tfp.bijectors.Chain([tfp.bijectors.Exp(), *layers]),
+        lambda layers: tfp.bijectors.Invert(tfp.bijectors.Chain(layers)),
+    ],
+)
+def test_what_is_no_chain_of_the_layers_is_refused(chain):
+    """`log_prob` takes the first layers by themselves: with others in their place, it would not be the chain's."""
+    layers = [tff.bijectors.Standardize(2), tff.bijectors.Scale(2)]
+    with pytest.raises(tff.InputError, match="chain must make a chain of the layers in their order"):
+        tff.Flow(layers, event_size=2, chain=chain)
 
 
 @pytest.mark.slow

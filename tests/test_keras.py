@@ -1,7 +1,9 @@
 """What Keras offers around weights, through Keras' own calls: test_processes.py runs this file again under tf_keras."""
 
 import copy
+import json
 import pickle
+import zipfile
 
 import numpy as np
 import pandas
@@ -576,6 +578,36 @@ def test_a_flow_that_two_layers_have_is_one_flow_again(tmp_path):
     copies = copy.deepcopy(layers)
     assert copies[0].flow is copies[1].flow is not flow
     np.testing.assert_array_equal(copies[1](ROWS), layers[0](ROWS))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    mostly_slow(
+        [("apart", 7), ("num_masked", "x"), ("apart", "x"), ("map", [1]), ("make", None), ("with", [])],
+        *(1, 5),
+        several=True,
+    ),
+)
+def test_a_configuration_that_was_edited_is_refused_in_one_sentence(key, value, tmp_path):
+    base = make_small("nice", 2)
+    x = tf.keras.Input([2])
+    layers = [tff.FlowLayer(make_small("real_nvp", 2, base=base)), tff.FlowLayer(base)]
+    tf.keras.Model(x, tf.keras.layers.Add()([layers[0](x), layers[1](x)])).save(tmp_path / "x.keras")
+
+    def edited(part):
+        if isinstance(part, list):
+            return [edited(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        return {k: value if k == key and not isinstance(v, list) else edited(v) for k, v in part.items()}
+
+    with zipfile.ZipFile(tmp_path / "x.keras") as file, zipfile.ZipFile(tmp_path / "y.keras", "w") as other:
+        for name in file.namelist():
+            data = file.read(name)
+            other.writestr(name, json.dumps(edited(json.loads(data))) if name == "config.json" else data)
+    assert (tmp_path / "x.keras").read_bytes() != (tmp_path / "y.keras").read_bytes()
+    with pytest.raises(tff.InputError, match="the configuration of a FlowLayer"):
+        tf.keras.models.load_model(tmp_path / "y.keras")
 
 
 @pytest.mark.kerases

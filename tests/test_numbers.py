@@ -137,7 +137,7 @@ def test_a_constant_context_is_no_division_by_zero():
     tff.fit(flow, x[:, :1], context=context, epochs=1, **QUICK)
     given = flow.log_prob(x[:5, :1], context=context[:5])
     assert np.isfinite(given).all()
-    for other in (context[:5].astype("float32"), context[:5] + [0.0, 0.01]):
+    for other in (context[:5].astype("float32"), context[:5] + np.array([0.0, 0.01])):
         np.testing.assert_allclose(flow.log_prob(x[:5, :1], context=other), given, atol=0.1)
 
 

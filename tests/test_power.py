@@ -192,12 +192,18 @@ def test_rows_in_turn_choose_the_powers_of_the_same_rows_in_any_order():
 
 
 @pytest.mark.parametrize("make", [tff.bijectors.Power, tff.bijectors.Standardize, tff.bijectors.ActNorm])
-@pytest.mark.parametrize("x", [np.ones([5, 2]), np.zeros([0, 3]), np.full([5, 3], np.nan)])
-def test_rows_that_have_no_statistics_are_refused(make, x):
+@pytest.mark.parametrize(
+    ("x", "weights"),
+    [
+        *((x, None) for x in (np.ones([5, 2]), np.zeros([0, 3]), np.full([5, 3], np.nan))),
+        *((np.ones([5, 3]), weights) for weights in (np.zeros(5), -np.ones(5), np.full(5, np.nan), np.ones(4), "many")),
+    ],
+)
+def test_rows_that_have_no_statistics_are_refused(make, x, weights):
     layer = make(3)
     before = [variable.numpy() for variable in layer.variables]
-    with pytest.raises(tff.InputError, match=r"^x"):
-        layer.set_statistics(x)
+    with pytest.raises(tff.InputError, match=r"^x|^weights"):
+        layer.set_statistics(x, weights)
     np.testing.assert_array_equal(before, [variable.numpy() for variable in layer.variables])
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.datasets.table import as_rows, has_names, is_series, matched, row_of
+from tfp_flows.datasets.table import as_weights, has_names, is_series, matched, row_of
 from tfp_flows.errors import InputError
 from tfp_flows.words import in_short, plural
 
@@ -75,14 +75,12 @@ def rows_of_statistics(
     x = matched(x, columns, event_size=event_size)
     if context is not None:
         context = matched(context, context_columns, name="context", event_size=context_size)
+        if len(context) != len(x):
+            raise InputError(
+                f"context must have a row for each of the {plural(len(x), 'row')} of x; got {len(context)}."
+            )
     if weights is not None:
-        weights = as_rows(weights, name="weights", event_size=1)[:, 0].astype(np.float64)
-        if (weights < 0).any() or not weights.any():
-            raise InputError(f"weights must be at least 0, and not all 0; got a minimum of {weights.min():g}.")
-        weights = weights / weights.max()  # sums of the largest numbers there are would be infinite
-    for name, part in (("context", context), ("weights", weights)):
-        if part is not None and len(part) != len(x):
-            raise InputError(f"{name} must have a row for each of the {plural(len(x), 'row')} of x; got {len(part)}.")
+        weights = as_weights(weights, name="weights", rows=len(x))
     return x, context, weights
 
 

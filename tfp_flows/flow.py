@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.as_written import as_written
 from tfp_flows.bases import Gaussian, as_base
-from tfp_flows.bijectors import ActNorm, BatchNorm, Circle, Power, Standardize, Support
+from tfp_flows.bijectors import ActNorm, BatchNorm, Circle, Power, RecomputingChain, Standardize, Support
 from tfp_flows.bijectors.rows import MOST, as_rows, check_batches
 from tfp_flows.checks import as_dtype, check_columns, check_path, check_shape, check_sizes
 from tfp_flows.cumulative import Cumulative
@@ -30,7 +30,7 @@ from tfp_flows.seeds import stateless
 from tfp_flows.state import save_state
 from tfp_flows.unseen import warn_if_unseen
 from tfp_flows.whole import log_prob_of_whole, mean_noise, rounded_down, with_noise
-from tfp_flows.words import in_short, plural
+from tfp_flows.words import in_short, plural, reason_of
 
 __all__ = ["Flow"]
 
@@ -144,9 +144,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
         base = as_base(base, event_size, context_size, dtype, circles)
         self._base_flow = base if isinstance(base, Flow) else None
         self._base_variables = self._no_dependency(list(base.variables))  # TFP's composites hide some of theirs
-        bijector = chain(self.layers)
-        if not isinstance(bijector, tfb.Composition):
-            raise InputError(f"chain must make a chain of the layers, as tfb.Chain does; got {in_short(chain)}.")
+        bijector = _chained(self.layers, chain)
         super().__init__(
             base,
             bijector,
@@ -684,6 +682,28 @@ def _kind_of(part: Any) -> str:
 
 def _count(variables: Sequence[tf.Variable]) -> int:
     return sum(v.shape.num_elements() for v in variables)
+
+
+_CHAINS = (*tfb.Chain.__mro__[:2], RecomputingChain)  # of most layers, TFP makes the private class above tfb.Chain
+
+
+def _chained(layers: list[tfb.Bijector], chain: Callable[[list[tfb.Bijector]], tfb.Bijector]) -> tfb.Bijector:
+    """The layers as one bijector; `InputError` unless it is all of them, in their order, and nothing else."""
+    reason = "as tfb.Chain does"
+    try:
+        bijector = chain(layers)
+    except (TypeError, ValueError) as error:
+        bijector, reason = None, f"and says: {reason_of(error)}"
+    if bijector is None or [*map(id, _links(bijector))] != [id(link) for layer in layers for link in _links(layer)]:
+        raise InputError(f"chain must make a chain of the layers in their order, {reason}; got {in_short(chain)}.")
+    return bijector
+
+
+def _links(bijector: tfb.Bijector) -> list[tfb.Bijector]:
+    """The bijectors of a chain, and of the chains in it."""
+    if isinstance(bijector, _CHAINS):
+        return [link for each in bijector.bijectors for link in _links(each)]
+    return [bijector]
 
 
 def _check_layers(layers: Any, event_size: int, dtype: str) -> None:

@@ -20,9 +20,19 @@ import tensorflow_probability as tfp
 from tfp_flows import elementwise
 from tfp_flows.arrays import assign_arrays, whole_arrays
 from tfp_flows.errors import InputError
-from tfp_flows.words import in_short
+from tfp_flows.words import in_short, reason_of
 
-__all__ = ["Recorded", "at_most", "described", "differences", "make_again", "recipe_of", "spend", "unwritten"]
+__all__ = [
+    "Recorded",
+    "at_most",
+    "described",
+    "differences",
+    "following",
+    "make_again",
+    "recipe_of",
+    "spend",
+    "unwritten",
+]
 
 _CLASSES: dict[str, type] = {}
 _MAPS = {name: getattr(elementwise, name) for name in elementwise.__all__ if name != "Elementwise"}
@@ -30,6 +40,8 @@ _HOMES = {"tfb": tfp.bijectors, "tfd": tfp.distributions}
 _OF_TFP = {"tfb": tfp.bijectors.Bijector, "tfd": tfp.distributions.Distribution}
 MOST_NUMBERS = 2**31  # of a network: 8 GB
 _PLAIN = (bool, int, float, str, type(None))
+# What building from a recipe raises where somebody has put a wrong type, name or number into it.
+_ODD = (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError, MemoryError)
 
 
 class Recorded:
@@ -124,8 +136,8 @@ class Carried:
         try:
             yield
         except Exception as error:  # whatever a network of the user's raises
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise InputError(f"the context_network {in_short(self.network)} cannot be {what}: {reason}.") from error
+            sentence = f"the context_network {in_short(self.network)} cannot be {what}: {reason_of(error)}."
+            raise InputError(sentence) from error
 
 
 def _unpickled(data: bytes) -> Carried:
@@ -360,6 +372,17 @@ def _constructor(name: Any) -> type:
     elif isinstance(name, str) and name in _CLASSES:
         return _CLASSES[name]
     raise InputError(f"a recipe may name the layers and networks that there are; got {in_short(name)}.")
+
+
+@contextlib.contextmanager
+def following(origin: str) -> Iterator[None]:
+    """Inside, a recipe is followed; whatever that raises becomes an `InputError` that names where it is from."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from error
+    except _ODD as error:
+        raise InputError(f"{origin} has a recipe that nothing can be built from: {reason_of(error)}.") from error
 
 
 def make_again(recipe: dict, apart: Iterable[Any] = ()) -> Any:

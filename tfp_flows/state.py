@@ -34,26 +34,15 @@ from tfp_flows.atomic import atomic_path
 from tfp_flows.errors import InputError
 from tfp_flows.identity import Identity, identity_of, put_arrays
 from tfp_flows.json_files import parsed_json, read_json
-from tfp_flows.recipe import at_most, make_again, unwritten
+from tfp_flows.recipe import at_most, following, make_again, unwritten
 from tfp_flows.run_folder import COMMIT
+from tfp_flows.words import reason_of
 
 __all__ = ["State", "make_from", "put_into", "read_state", "restored", "save_state"]
 
 FORMAT = 1
 FILE, HEADER = "flow.npz", "flow.json"
 CONFIG_0_1, WEIGHTS_0_1 = "config.json", "weights.npz"
-
-# What building from a recipe raises where somebody has put a wrong type, name or number into it.
-_ODD_RECIPE = (
-    TypeError,
-    ValueError,
-    KeyError,
-    IndexError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-    MemoryError,
-)
 
 
 class State(NamedTuple):
@@ -128,13 +117,8 @@ def read_state(folder: str | os.PathLike) -> State:
 def restored(state: State, build: Any) -> Any:
     """The flow of a state. `build()` makes it, with whatever values; it may make no more numbers than were saved."""
     numbers = sum(array.size for array in state.arrays.values())
-    try:
-        with at_most(2 * numbers + 10_000):  # masks leave out some of the numbers that are counted
-            flow = build()
-    except InputError as error:
-        raise InputError(f"{state.origin}: {error}") from error
-    except _ODD_RECIPE as error:
-        raise InputError(f"{state.origin} has a recipe that nothing can be built from: {_short(error)}.") from error
+    with following(state.origin), at_most(2 * numbers + 10_000):  # masks leave out some of those that are counted
+        flow = build()
     put_into(flow, state)
     return flow
 
@@ -234,7 +218,7 @@ def _open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     except InputError:
         raise
     except (ValueError, OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read: it is no archive of plain arrays ({_short(error)}).") from error
+        raise InputError(f"{path} cannot be read: it is no archive of plain arrays ({reason_of(error)}).") from error
 
 
 def _read_array(file: zipfile.ZipFile, name: str, origin: str) -> np.ndarray:
@@ -286,10 +270,6 @@ def _as_whole_arrays(flow: Any, state: State) -> dict[str, np.ndarray]:
         elif name.startswith("context/"):
             whole[name] = entry.read()
     return whole | arrays
-
-
-def _short(error: BaseException) -> str:
-    return str(error).strip().rstrip(".").splitlines()[0][:150] if str(error).strip() else type(error).__name__
 
 
 def _versions() -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["in_short", "plural"]
+__all__ = ["in_short", "plural", "reason_of"]
 
 MOST_LETTERS = 100  # of a value in a sentence
 
@@ -17,6 +17,12 @@ def in_short(value: Any) -> str:
     if len(first) > MOST_LETTERS:
         return f"{first[: MOST_LETTERS - 12]} … {first[-9:]}" if len(lines) == 1 else f"{first[: MOST_LETTERS - 2]} …"
     return first if len(lines) == 1 else f"{first} …"
+
+
+def reason_of(error: BaseException) -> str:
+    """What fits into a sentence of what an error says, or its kind if it says nothing."""
+    lines = str(error).strip().rstrip(".").splitlines()
+    return lines[0][: MOST_LETTERS + 50] if lines else type(error).__name__
 
 
 def plural(count: int, noun: str) -> str:

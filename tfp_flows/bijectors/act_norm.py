@@ -6,8 +6,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.standardize import loc_and_scale
 from tfp_flows.checks import as_dtype, check_sizes
-from tfp_flows.datasets.table import as_rows
+from tfp_flows.datasets.table import weighted_rows
 from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["ActNorm"]
@@ -57,11 +58,9 @@ class ActNorm(Recorded, tfp.bijectors.Bijector):
 
     def set_statistics(self, x: Any, weights: np.ndarray | None = None) -> None:
         """Sets the map by the rows `x [N, D]`, weighted by `[N]`; a constant column keeps its scale."""
-        x = as_rows(x, event_size=self.event_size).astype(np.float64)
-        loc = np.average(x, axis=0, weights=weights)
-        scale = np.sqrt(np.average((x - loc) ** 2, axis=0, weights=weights))
+        loc, scale = loc_and_scale(*weighted_rows(x, weights, self.event_size))
         self.loc.assign(loc)
-        self.log_scale.assign(np.log(np.where(scale > 0, scale, 1.0)))
+        self.log_scale.assign(np.log(scale))
 
     def _forward(self, u: tf.Tensor) -> tf.Tensor:
         return self.loc + u * tf.exp(self.log_scale)

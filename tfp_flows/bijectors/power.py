@@ -11,7 +11,7 @@ from tfp_flows.bijectors.rows import as_rows
 from tfp_flows.bijectors.standardize import in_two_parts, loc_and_scale
 from tfp_flows.checks import as_dtype, check_columns, check_flags, check_sizes
 from tfp_flows.covariance import MOST_COLUMNS, is_narrow
-from tfp_flows.datasets import table
+from tfp_flows.datasets.table import weighted_rows
 from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["Power"]
@@ -19,6 +19,7 @@ __all__ = ["Power"]
 POWERS = np.linspace(0.0, 2.0, 41)
 ONE = len(POWERS) // 2  # the place of the power that changes nothing
 MOST_ROWS, MOST_NUMBERS = 10_000, 200_000  # to choose the powers by
+FEWEST_ROWS = 20  # by fewer, nothing is chosen: benchmarks/powers.py
 FAR_OUT = 100  # one row of so many has no say: of heavy tails, the farthest alone would decide
 MOST_ROUNDS = 10  # over all columns
 LEAST_GAIN = 0.05  # nats a row, for which a column leaves the power of its own: benchmarks/README.md
@@ -99,14 +100,14 @@ class Power(Recorded, tfp.bijectors.Bijector):
         columns, powers are changed one by one as long as each change gains 0.05 nats a row under a Gaussian with all
         correlations: what is straight stays so, and what is curved becomes straight. The farthest of every hundred rows
         choose none, but no column gets a power that makes it 0.1 nats less likely with them: a power of 2 would make of
-        outliers their squares.
+        outliers their squares. By fewer than 20 rows nothing is chosen.
 
         Raises:
-          InputError: for rows that are not `[N, D]` and finite; nothing is set then.
+          InputError: for rows that are not `[N, D]` and finite, or no weights of theirs; nothing is set then.
         """
-        x = table.as_rows(x, event_size=self.event_size).astype(np.float64)
+        x, weights = weighted_rows(x, weights, self.event_size)
         loc, scale = loc_and_scale(x, weights)
-        weights = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
+        weights = np.ones(len(x)) if weights is None else weights
         z = (x - loc) / scale
         z[:, list(self.keep)] = 0.0
         few = _by_distance(z, weights)
@@ -191,14 +192,17 @@ def _by_distance(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def _most_normal(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """The powers `[D]` of columns `z [N, D]`, standardised, with weights `[N]`, by distance."""
     near = slice(len(z) - len(z) // FAR_OUT)
+    counted = weights[near].sum() ** 2 / (weights[near] ** 2).sum()  # as many that count alike would say as much
+    if counted < FEWEST_ROWS:
+        return np.ones(z.shape[1])
     latents, nll = _of_powers(z[near], weights[near])
     of_all = _of_powers(z, weights)[1]
     nll = np.where(of_all > of_all[:, ONE, None] + MOST_HARM, np.inf, nll)
-    counted = weights[near].sum() ** 2 / (weights[near] ** 2).sum()  # as many that count alike would say as much
-    alone = np.array([_that_pays(each, counted) for each in nll])
+    least = 0.5 * np.log(counted) / counted
+    alone = np.array([_that_pays(each, least) for each in nll])
     if not 1 < len(nll) <= MOST_COLUMNS:
         return POWERS[alone]
-    least = max(LEAST_GAIN, 0.5 * np.log(counted) / counted)
+    least = max(LEAST_GAIN, least)
     curved, straight = (_climbed(latents, nll, least, start) for start in (alone, np.full_like(alone, ONE)))
     return POWERS[straight[1] if straight[0] < curved[0] - least else curved[1]]
 
@@ -219,10 +223,10 @@ def _normal_latents(z: np.ndarray, power: float, shares: np.ndarray) -> tuple[np
     return (u / np.sqrt(variance)).T, 0.5 * np.log(variance) - shares @ log_slope
 
 
-def _that_pays(nll: np.ndarray, counted: float) -> int:
+def _that_pays(nll: np.ndarray, least: float) -> int:
     """Which of the powers has the least NLL, if that is less than that of one by what a parameter costs; else one."""
     best = int(np.argmin(nll))
-    return best if 2 * counted * (nll[ONE] - nll[best]) > np.log(counted) else ONE
+    return best if nll[ONE] - nll[best] > least else ONE
 
 
 def _climbed(latents: np.ndarray, nll: np.ndarray, least: float, start: np.ndarray) -> tuple[float, np.ndarray]:

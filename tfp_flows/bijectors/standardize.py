@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.checks import as_dtype, check_columns, check_flags, check_sizes, given
 from tfp_flows.covariance import MOST_COLUMNS, is_narrow, shrunk_correlation
-from tfp_flows.datasets.table import as_rows
+from tfp_flows.datasets.table import weighted_rows
 from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["Standardize", "in_two_parts", "loc_and_scale"]
@@ -88,9 +88,9 @@ class Standardize(Recorded, tfp.bijectors.Bijector):
         The scale of a column that is constant stays one: in a context there may be such columns.
 
         Raises:
-          InputError: for rows that are not `[N, D]` and finite; nothing is set then.
+          InputError: for rows that are not `[N, D]` and finite, or no weights of theirs; nothing is set then.
         """
-        x = as_rows(x, event_size=self.event_size).astype(np.float64)
+        x, weights = weighted_rows(x, weights, self.event_size)
         loc, scale = loc_and_scale(x, weights)
         kept = list(self.keep)
         loc[kept], scale[kept] = 0.0, 1.0
@@ -153,7 +153,7 @@ def loc_and_scale(x: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.
     """The mean and the standard deviation of each column of `x [N, D]`, 1 of a constant one."""
     exponent = np.frexp(np.abs(x).max(axis=0))[1]  # the sum of the largest numbers there are would be infinite
     loc = np.ldexp(np.average(np.ldexp(x, -exponent), axis=0, weights=weights), exponent)
-    counted = x if weights is None else x[np.asarray(weights) > 0]
+    counted = x if weights is None else x[weights > 0]
     loc = np.where(np.ptp(counted, axis=0) > 0, loc, counted[0])  # the mean of equal numbers is rounded
     size = np.abs(x - loc).max(axis=0)
     size = np.where(size > 0, size, 1.0)  # squares of the smallest numbers would be 0, of the largest infinite

@@ -21,7 +21,19 @@ from tfp_flows.datasets.refusals import (
 from tfp_flows.errors import InputError
 from tfp_flows.words import in_short, plural
 
-__all__ = ["Table", "as_rows", "as_table", "check_order", "has_names", "is_series", "matched", "row_of", "table_of"]
+__all__ = [
+    "Table",
+    "as_rows",
+    "as_table",
+    "as_weights",
+    "check_order",
+    "has_names",
+    "is_series",
+    "matched",
+    "row_of",
+    "table_of",
+    "weighted_rows",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +174,33 @@ def as_rows(
     if purpose == "train":
         check_trainable(table.rows, columns=table.columns, name=name)
     return table.rows
+
+
+def as_weights(weights: Any, *, name: str = "sample_weight", rows: int | None = None) -> np.ndarray:
+    """Weights `[N]` of rows in float64, as they are given.
+
+    Raises:
+      InputError: for a weight that is negative or not finite, for zeros alone, for another number than `rows`.
+    """
+    weights = as_rows(weights, name=name, event_size=1)[:, 0].astype(np.float64)
+    if (weights < 0).any() or not weights.any():
+        raise InputError(f"{name} must be at least 0, and not all 0; got a minimum of {weights.min():g}.")
+    if rows is not None and len(weights) != rows:
+        raise InputError(f"{name} must have a row for each of the {plural(rows, 'row')} of x; got {len(weights)}.")
+    return weights
+
+
+def weighted_rows(x: Any, weights: Any, event_size: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Rows `[N, D]` and weights `[N]` in float64, of which a layer takes its statistics; None for no weights.
+
+    Raises:
+      InputError: as `as_rows` and `as_weights` do.
+    """
+    x = as_rows(x, event_size=event_size).astype(np.float64)
+    if weights is None:
+        return x, None
+    weights = as_weights(weights, name="weights", rows=len(x))
+    return x, weights / weights.max()  # sums of the largest numbers there are would be infinite
 
 
 def matched(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.datasets.table import as_rows, check_order, has_names, matched
+from tfp_flows.datasets.table import as_rows, as_weights, check_order, has_names, matched
 from tfp_flows.door import check_unmasked
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
@@ -132,9 +132,7 @@ def _weights(weight: Any) -> Any:
     """Weights `[N]`, float64. Keras rounds them to float32: their size counts in its steps, and cannot be any."""
     if weight is None:
         return None
-    found = as_rows(weight, name="sample_weight", event_size=1)[:, 0].astype(np.float64)
-    if not (found >= 0).all() or not found.any():
-        raise InputError(f"sample_weight must be at least 0, and not all 0; got a minimum of {found.min():g}.")
+    found = as_weights(weight)
     if not LEAST_WEIGHT < found.max() < 1 / LEAST_WEIGHT:
         raise InputError(
             f"sample_weight must be numbers that float32 holds, with {LEAST_WEIGHT:g} to {1 / LEAST_WEIGHT:g} the "

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 import tensorflow as tf
 
 from tfp_flows.flow import Flow
-from tfp_flows.recipe import make_again, recipe_of
+from tfp_flows.recipe import following, make_again, recipe_of
 
 __all__ = ["config_of", "flow_of", "named_to_keras"]
 
@@ -33,7 +33,9 @@ class WrittenFlow:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "WrittenFlow":
         """The object again."""
-        return cls(make_again(config["recipe"], [flow_of(part) for part in config.get("apart", ())]))
+        apart = [flow_of(part) for part in config.get("apart", ())]
+        with following("the configuration of a FlowLayer"):
+            return cls(make_again(config["recipe"], apart))
 
 
 def config_of(flow: Flow) -> dict[str, Any]:
@@ -46,4 +48,7 @@ def config_of(flow: Flow) -> dict[str, Any]:
 
 def flow_of(config: dict[str, Any]) -> Flow:
     """The flow of what `config_of` gave, or of a recipe, which layers had of theirs before."""
-    return make_again(config) if "make" in config else tf.keras.utils.deserialize_keras_object(config).flow
+    if "make" not in config:
+        return tf.keras.utils.deserialize_keras_object(config).flow
+    with following("the configuration of a FlowLayer"):
+        return make_again(config)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfp_flows.checks import check_names
 from tfp_flows.datasets import Dataset, as_rows, as_table, matched
-from tfp_flows.datasets.table import check_order
+from tfp_flows.datasets.table import as_weights, check_order
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.training.given import check_parts
@@ -144,18 +144,16 @@ def check_rows(
     if context is not None:
         context = matched(context, context_columns, name="context", event_size=flow.context_size or None)
     if weight is not None:
-        weight = as_weights(weight)
+        weight = _of_mean_one(weight)
     for name, part in (("context", context), ("sample_weight", weight)):
         if part is not None and len(part) != len(x):
             raise InputError(f"{name} must have a row for each of the {plural(len(x), 'row')} of x; got {len(part)}.")
     return Rows(x, context, weight)
 
 
-def as_weights(weight: Any) -> np.ndarray:
+def _of_mean_one(weight: Any) -> np.ndarray:
     """Weights `[N]` with a mean of one, in float64; `InputError` for what are none."""
-    weight = as_rows(weight, name="sample_weight", event_size=1)[:, 0].astype(np.float64)
-    if (weight < 0).any() or not weight.any():
-        raise InputError(f"sample_weight must be at least 0, and not all 0; got a minimum of {weight.min():g}.")
+    weight = as_weights(weight)
     weight = weight / weight.max()  # sums of the largest numbers there are would be infinite
     return weight / weight.mean()
 
@@ -352,7 +350,7 @@ def _streamed(batches: tf.data.Dataset, steps: int | None, flow: Flow, seed: int
     if joined.context is not None:
         as_rows(joined.context, name="context", event_size=flow.context_size)
     if joined.weight is not None:
-        joined = joined._replace(weight=as_weights(joined.weight))
+        joined = joined._replace(weight=_of_mean_one(joined.weight))
     check_inside(flow, joined.x, flow.columns)
 
     def noisy(number: tf.Tensor, batch: Any) -> Any:
