@@ -152,6 +152,9 @@ def test_the_scale_of_a_constant_is_one(value, count):
     x[::2, 0] += 1.0  # rows of no weight
     layer.set_statistics(x, np.arange(count) % 2.0)
     assert (layer.loc.numpy()[0], layer.scale.numpy()[0]) == (value, 1.0)
+    x[:, 0] = value + np.spacing(value) * (np.arange(count) % 3)  # as computed numbers are
+    layer.set_statistics(x)
+    assert (layer.loc.numpy()[0], layer.scale.numpy()[0]) == (value, 1.0)
 
 
 @pytest.mark.slow

@@ -209,7 +209,7 @@ def _most_normal(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def _of_powers(z: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each of the powers, the latents `[D, N, P]` and the NLL `[D, P]` of columns `z [N, D]`."""
-    z = np.where(np.ptp(z, axis=0) > 0, z, 0.0)  # of a constant, no power says more than another
+    z = np.where(np.ptp(z, axis=0) > 1e-9, z, 0.0)  # of a constant, rounded or not, no power says more than another
     latents, nll = zip(*(_normal_latents(z, power, weights / weights.sum()) for power in POWERS), strict=True)
     return np.stack(latents, axis=-1), np.stack(nll, axis=-1)
 

@@ -14,6 +14,8 @@ from tfp_flows.recipe import Recorded, spend
 
 __all__ = ["Standardize", "in_two_parts", "loc_and_scale"]
 
+ROUNDING = 16  # units in the last place, which numbers that are equal but for how they were computed may differ by
+
 
 class Standardize(Recorded, tfp.bijectors.Bijector):
     """Takes data to mean zero and standard deviation one, so that log-probabilities stay in the data's own units.
@@ -150,12 +152,13 @@ def in_two_parts(loc: tf.Variable, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tenso
 
 
 def loc_and_scale(x: np.ndarray, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The mean and the standard deviation of each column of `x [N, D]`, 1 of a constant one."""
+    """The mean and the standard deviation of each column of `x [N, D]`; of one that is constant, its number and 1."""
     exponent = np.frexp(np.abs(x).max(axis=0))[1]  # the sum of the largest numbers there are would be infinite
     loc = np.ldexp(np.average(np.ldexp(x, -exponent), axis=0, weights=weights), exponent)
     counted = x if weights is None else x[weights > 0]
-    loc = np.where(np.ptp(counted, axis=0) > 0, loc, counted[0])  # the mean of equal numbers is rounded
+    varies = np.ptp(counted, axis=0) > ROUNDING * np.spacing(np.abs(counted).max(axis=0))
+    loc = np.where(varies, loc, counted[0])  # the mean of equal numbers is rounded
     size = np.abs(x - loc).max(axis=0)
     size = np.where(size > 0, size, 1.0)  # squares of the smallest numbers would be 0, of the largest infinite
     scale = size * np.sqrt(np.average(((x - loc) / size) ** 2, axis=0, weights=weights))
-    return loc, np.where(scale > 0, scale, 1.0)
+    return loc, np.where(varies & (scale > 0), scale, 1.0)
