@@ -19,6 +19,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 import tfp_flows as tff
 
 CHAIN = {"num_layers": 3, "hidden_units": (64, 64), "num_bins": 8}
+TRAINING = {"epochs": 60, "learning_rate": 3e-3}
 
 
 def price(seed: int, options: dict) -> dict:
@@ -29,7 +30,7 @@ def price(seed: int, options: dict) -> dict:
         (part[:, [target]], np.delete(part, target, axis=1)) for part in (rows.train, rows.validation, rows.test)
     )
     flow = tff.nsf(1, context_size=train[1].shape[1], seed=seed, **(CHAIN | options))
-    tff.fit(flow, train[0], context=train[1], validation_data=validation, epochs=60, verbose=False, seed=seed)
+    tff.fit(flow, train[0], context=train[1], validation_data=validation, verbose=False, seed=seed, **TRAINING)
     trees = HistGradientBoostingRegressor(random_state=seed).fit(train[1], train[0][:, 0])
     spread = np.std(validation[0][:, 0] - trees.predict(validation[1]))
     error = (test[0][:, 0] - trees.predict(test[1])) / spread
@@ -54,7 +55,7 @@ def bimodal(seed: int, options: dict) -> dict:
 
     y, context, _ = draw(10_000)
     flow = tff.nsf(1, context_size=3, seed=seed, **(CHAIN | options))
-    tff.fit(flow, y, context=context, epochs=60, verbose=False, seed=seed)
+    tff.fit(flow, y, context=context, verbose=False, seed=seed, **TRAINING)
     y, context, exact = draw(20_000)
     gaussian = 0.5 * np.log(2 * np.pi * np.e * (np.mean((1 + context.sum(axis=1)) ** 2) + 0.04))
     return {
