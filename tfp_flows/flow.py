@@ -85,7 +85,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
 
     Raises:
       InputError: for rows of the wrong size, a context that is missing, not asked for or of the wrong size, layers
-        that share a name, a base or a context network that does not fit, a `chain` that makes no chain.
+        that share a name, a base or a context network that does not fit, a `chain` of other layers or in another order.
 
     Example:
 
@@ -155,7 +155,7 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
         # What follows the first layers that take rows of another type than the rest.
         self._exact = _leading(self.layers)
         rest = self.layers[self._exact :]
-        self._after_first = self._no_dependency(chain(rest) if rest else tfb.Identity())
+        self._after_first = self._no_dependency(_chained(rest, chain) if rest else tfb.Identity())
         self._key = next(_keys)
         _flows[self._key] = self
 
