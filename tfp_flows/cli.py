@@ -64,7 +64,7 @@ Power = Annotated[
 Octaves = Annotated[
     str | None,
     typer.Option(
-        help="Octaves of waves that the networks see beside each number; of each layer: 7,6,5,5. 7 on letters."
+        help="Octaves of waves that the networks see beside each number; of each layer: 8,7,6,6. 8 on letters."
     ),
 ]
 Tails = Annotated[str | None, typer.Option(help="Slopes of splines at the interval's ends: identity, equal or free.")]

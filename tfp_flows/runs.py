@@ -33,7 +33,12 @@ FORMAT = 1
 ROUNDS = {"nsf_coupling": (43, 5e-3), "maf": (200, 1e-2)}
 OTHER_ROUNDS = (120, 1e-2)
 # Options of a flow for a density with edges, as letters have: see benchmarks/flows_and_data.py.
-EDGES = {"nsf_coupling": {"octaves": 7, "logit_bound": 4.0, "affine": False, "mixing": "reverse", "tails": "identity"}}
+EDGES = {
+    "nsf_coupling": {
+        **{"octaves": 8, "num_bins": 64, "logit_bound": 4.0},
+        **{"affine": False, "mixing": "reverse", "tails": "identity"},
+    }
+}
 FILE_PATIENCE = 20  # rows that are drawn afresh cannot be overfitted, and a pause before the rate has decayed is no end
 TEST_ROWS = 10_000
 SHOWN_ROWS = 9_800
@@ -105,8 +110,8 @@ class Run:
         Args:
           folder: the folder to make; None for the first free one below `runs/`.
           flow: name of a chain, as `tff.flows.names()` lists them.
-          options: of the chain, as in `{"num_layers": 4}`; splines on letters, whose density has edges, see 7 octaves,
-            and have neither a learnt matrix nor learnt tails.
+          options: of the chain, as in `{"num_layers": 4}`; splines on letters, whose density has edges, see 8 octaves,
+            and have 64 bins, but neither a learnt matrix nor learnt tails.
           data: name of a dataset, a dataset, or a file or folder of rows; every tenth row of it is held out for the
             metrics.
           columns: which columns of a file; all by default, but for those of the context.

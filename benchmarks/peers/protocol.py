@@ -32,7 +32,7 @@ WIDE = 100_000  # units of input times units of hidden layer from which an epoch
 class Case:
     """One architecture and batch: `layers` of `flow` in `event_size` dimensions, each with a network of its own."""
 
-    flow: str  # "maf", "real_nvp", "spline"; or "matmul", a product of two square matrices
+    flow: str  # "maf", "nsf", "real_nvp", "spline" (couplings); or "matmul", a product of two square matrices
     event_size: int
     layers: int = 5
     hidden: tuple[int, ...] = (64, 64)

@@ -27,10 +27,13 @@ class Dense(torch.nn.Sequential):
 
 def layer(case: Case, i: int) -> list[transforms.Transform]:
     """Layer i, with a reversal before it in an autoregressive flow; couplings swap their halves."""
-    if case.flow == "maf":
-        made = transforms.MaskedAffineAutoregressiveTransform(
-            case.event_size, case.hidden[0], num_blocks=len(case.hidden) - 1, use_residual_blocks=False
-        )
+    if case.flow in ("maf", "nsf"):
+        options = {"num_blocks": len(case.hidden) - 1, "use_residual_blocks": False}
+        kind = transforms.MaskedAffineAutoregressiveTransform
+        if case.flow == "nsf":
+            kind = transforms.MaskedPiecewiseRationalQuadraticAutoregressiveTransform
+            options |= {"num_bins": case.bins, "tails": "linear", "tail_bound": 3.0}
+        made = kind(case.event_size, case.hidden[0], **options)
         return [transforms.ReversePermutation(case.event_size), made] if i else [made]
     mask = (torch.arange(case.event_size) % 2 == i % 2).int()
 

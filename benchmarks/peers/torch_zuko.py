@@ -10,9 +10,11 @@ PACKAGES = ["zuko"]
 
 
 def build(case: Case) -> torch.nn.Module:
-    """The flow of a case; the spline from zuko's parts, as its NSF is autoregressive."""
+    """The flow of a case; the coupling spline from zuko's parts, as its NSF is autoregressive."""
     if case.flow == "maf":
         return zuko.flows.MAF(case.event_size, transforms=case.layers, hidden_features=case.hidden)
+    if case.flow == "nsf":
+        return zuko.flows.NSF(case.event_size, transforms=case.layers, hidden_features=case.hidden, bins=case.bins)
     if case.flow == "real_nvp":
         return zuko.flows.RealNVP(case.event_size, transforms=case.layers, hidden_features=case.hidden)
     layers = [

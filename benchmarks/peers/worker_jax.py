@@ -30,11 +30,9 @@ def build(case: Case):
         "invert": True,
     }
     key = jax.random.key(0)
-    if case.flow == "maf":
-        return masked_autoregressive_flow(key, **options)
-    if case.flow == "spline":
+    if case.flow in ("nsf", "spline"):
         options["transformer"] = RationalQuadraticSpline(knots=case.bins - 1, interval=3.0)
-    return coupling_flow(key, **options)
+    return (masked_autoregressive_flow if case.flow in ("maf", "nsf") else coupling_flow)(key, **options)
 
 
 def split(flow):

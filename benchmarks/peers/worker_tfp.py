@@ -20,6 +20,22 @@ FOREVER = 1_000_000  # epochs: more than anyone waits for
 INTERVAL = 3.0  # half the width of the box in which a spline acts
 
 
+def spline(raw) -> tfb.Bijector:
+    """The splines of a network's outputs `[..., M, 3 K - 1]`, as in TFP's documentation of them."""
+    bins = (raw.shape[-1] + 1) // 3
+    widths, heights, slopes = tf.split(raw, [bins, bins, bins - 1], axis=-1)
+    return tfb.RationalQuadraticSpline(
+        bin_widths=_positions(widths, bins),
+        bin_heights=_positions(heights, bins),
+        knot_slopes=tf.math.softplus(slopes) + 1e-2,
+        range_min=-INTERVAL,
+    )
+
+
+def _positions(raw, bins: int):
+    return tf.math.softmax(raw, axis=-1) * (2 * INTERVAL - bins * 1e-2) + 1e-2
+
+
 class Dense(tf.Module):
     """A network of dense layers; a module, so that a bijector which holds it finds its variables."""
 
@@ -41,31 +57,34 @@ class ShiftAndLogScale(Dense):
 
 
 class Splines(Dense):
-    """The `bijector_fn` of `tfb.RealNVP`, as in the documentation of `tfb.RationalQuadraticSpline`."""
+    """The `bijector_fn` of `tfb.RealNVP`."""
 
     def __call__(self, x, output_units: int, **kwargs):
         """The splines of one half, from the other half."""
-        raw = tf.reshape(self.network(x), [-1, output_units, self.params])
-        bins = (self.params + 1) // 3
-        widths, heights, slopes = tf.split(raw, [bins, bins, bins - 1], axis=-1)
-        return tfb.RationalQuadraticSpline(
-            bin_widths=self._positions(widths),
-            bin_heights=self._positions(heights),
-            knot_slopes=tf.math.softplus(slopes) + 1e-2,
-            range_min=-INTERVAL,
-        )
+        return spline(tf.reshape(self.network(x), [-1, output_units, self.params]))
 
-    def _positions(self, raw):
-        bins = (self.params + 1) // 3
-        return tf.math.softmax(raw, axis=-1) * (2 * INTERVAL - bins * 1e-2) + 1e-2
+
+class Autoregressive(tf.Module):
+    """The `bijector_fn` of `tfb.MaskedAutoregressiveFlow`."""
+
+    def __init__(self, network: tf.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def __call__(self, x, **kwargs):
+        """The splines of all dimensions, each from those before it."""
+        return spline(self.network(x))
 
 
 def made(case: Case) -> tfb.Bijector:
     """One autoregressive layer."""
+    params = 3 * case.bins - 1 if case.flow == "nsf" else 2
     network = tfb.AutoregressiveNetwork(
-        params=2, event_shape=[case.event_size], hidden_units=list(case.hidden), activation="relu"
+        params=params, event_shape=[case.event_size], hidden_units=list(case.hidden), activation="relu"
     )
     network(tf.zeros([1, case.event_size]))
+    if case.flow == "nsf":
+        return tfb.MaskedAutoregressiveFlow(bijector_fn=Autoregressive(network))
     return tfb.MaskedAutoregressiveFlow(network)
 
 
@@ -74,6 +93,7 @@ def build(case: Case) -> tfd.TransformedDistribution:
     half, bins = case.event_size // 2, case.bins
     layer = {
         "maf": lambda: made(case),
+        "nsf": lambda: made(case),
         "real_nvp": lambda: tfb.RealNVP(half, shift_and_log_scale_fn=ShiftAndLogScale(case, 2)),
         "spline": lambda: tfb.RealNVP(half, bijector_fn=Splines(case, 3 * bins - 1)),
     }[case.flow]

@@ -18,9 +18,9 @@ FOREVER = 1_000_000  # epochs: more than anyone waits for
 def build(case: Case) -> tff.Flow:
     """The flow of a case."""
     options = {"num_layers": case.layers, "hidden_units": case.hidden, "activation": "relu", "seed": 0}
-    if case.flow == "spline":
-        return tff.nsf_coupling(case.event_size, num_bins=case.bins, interval=3.0, **options)
-    return tff.make(case.flow, event_size=case.event_size, **options)
+    name = {"spline": "nsf_coupling"}.get(case.flow, case.flow)
+    options |= {"num_bins": case.bins, "interval": 3.0} if "nsf" in name else {}
+    return tff.make(name, event_size=case.event_size, **options)
 
 
 def fit(case: Case) -> Epochs:

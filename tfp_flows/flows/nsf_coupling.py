@@ -30,7 +30,7 @@ def nsf_coupling(
     mixing: str | Sequence[Sequence[int] | None] | None = None,
     whiten: bool | None = None,
     power: bool | None = None,
-    num_bins: int = 64,
+    num_bins: int = 16,
     interval: float | None = None,
     affine: bool | None = None,
     logit_bound: float | None = 2.0,
