@@ -526,10 +526,12 @@ def test_edited_settings_are_refused_in_one_sentence(name, value, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("data", "options", "octaves", "logit_bound"),
-    [("siggraph", {}, 7, 4.0), ("siggraph", {"octaves": 1}, 1, 4.0), ("two_moons", {}, 0, 2.0)],
+    ("data", "options", "octaves", "num_bins"),
+    [("siggraph", {}, 8, 64), ("siggraph", {"octaves": 1}, 1, 64), ("two_moons", {}, 0, 16)],
 )
-def test_letters_are_trained_on_with_waves_as_they_have_edges(data, options, octaves, logit_bound, trained):
-    small = {"num_layers": 1, "hidden_units": [4], "num_bins": 2}
+def test_letters_are_trained_on_with_waves_and_fine_splines_as_they_have_edges(
+    data, options, octaves, num_bins, trained
+):
+    small = {"num_layers": 1, "hidden_units": [4]}
     work = _training(trained.settings | {"flow": "nsf_coupling", "options": small | options, "data": data})
-    assert (work.flow.config["octaves"], work.flow.config["logit_bound"]) == (octaves, logit_bound)
+    assert (work.flow.config["octaves"], work.flow.config["num_bins"]) == (octaves, num_bins)
