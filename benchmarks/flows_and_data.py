@@ -33,7 +33,7 @@ COMMANDS = [
 ]
 
 BINS = {"num_bins": 64}  # for letters
-EDGES = BINS | {"octaves": 7, "logit_bound": 4.0}
+EDGES = BINS | {"octaves": 8, "logit_bound": 4.0}
 # The sweeps. label: flow, its options, data set, options of fit; and a seed, if it is not 0.
 SWEEPS = {
     **{
@@ -60,8 +60,12 @@ SWEEPS = {
         for interval in (2.5, 3.0, 4.0)
     },
     **{
-        f"octaves {octaves}": ("nsf_coupling", BINS | {"octaves": octaves}, "siggraph", {"epochs": 45})
-        for octaves in (0, 6, 7, 8, [7, 7, 7, 7])
+        f"octaves {octaves} seed {seed}": (
+            *("nsf_coupling", EDGES | {"octaves": octaves, "affine": False, "tails": "identity", "mixing": "reverse"}),
+            *("siggraph", {"epochs": 43}, seed),
+        )
+        for octaves in (0, 7, 8, 9, [8, 7, 7, 7], [8, 8, 8, 8])
+        for seed in (0, 1)
     },
     **{
         f"schedule {schedule}": ("nsf_coupling", EDGES, "siggraph", {"epochs": 45, "schedule": schedule})
