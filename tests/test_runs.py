@@ -526,12 +526,13 @@ def test_edited_settings_are_refused_in_one_sentence(name, value, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("data", "options", "octaves", "num_bins"),
-    [("siggraph", {}, 8, 64), ("siggraph", {"octaves": 1}, 1, 64), ("two_moons", {}, 0, 16)],
+    ("data", "options", "octaves", "num_bins", "logit_bound"),
+    [("siggraph", {}, 8, 64, 4.0), ("siggraph", {"octaves": 1}, 1, 64, 4.0), ("two_moons", {}, 0, 16, 2.0)],
 )
 def test_letters_are_trained_on_with_waves_and_fine_splines_as_they_have_edges(
-    data, options, octaves, num_bins, trained
+    data, options, octaves, num_bins, logit_bound, trained
 ):
     small = {"num_layers": 1, "hidden_units": [4]}
     work = _training(trained.settings | {"flow": "nsf_coupling", "options": small | options, "data": data})
-    assert (work.flow.config["octaves"], work.flow.config["num_bins"]) == (octaves, num_bins)
+    known = work.flow.config
+    assert (known["octaves"], known["num_bins"], known["logit_bound"]) == (octaves, num_bins, logit_bound)

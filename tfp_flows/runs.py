@@ -35,8 +35,12 @@ OTHER_ROUNDS = (120, 1e-2)
 # Options of a flow for a density with edges, as letters have: see benchmarks/flows_and_data.py.
 EDGES = {
     "nsf_coupling": {
-        **{"octaves": 8, "num_bins": 64, "logit_bound": 4.0},
-        **{"affine": False, "mixing": "reverse", "tails": "identity"},
+        "octaves": 8,
+        "num_bins": 64,
+        "logit_bound": 4.0,
+        "affine": False,
+        "mixing": "reverse",
+        "tails": "identity",
     }
 }
 FILE_PATIENCE = 20  # rows that are drawn afresh cannot be overfitted, and a pause before the rate has decayed is no end
@@ -110,7 +114,7 @@ class Run:
         Args:
           folder: the folder to make; None for the first free one below `runs/`.
           flow: name of a chain, as `tff.flows.names()` lists them.
-          options: of the chain, as in `{"num_layers": 4}`; splines on letters, whose density has edges, see 8 octaves,
+          options: of the chain, as in `{"num_layers": 4}`; splines on letters, whose density has edges, see 8 octaves
             and have 64 bins, but neither a learnt matrix nor learnt tails.
           data: name of a dataset, a dataset, or a file or folder of rows; every tenth row of it is held out for the
             metrics.

@@ -92,8 +92,7 @@ def build(case: Case) -> tfd.TransformedDistribution:
     """The flow of a case, with the order reversed between layers."""
     half, bins = case.event_size // 2, case.bins
     layer = {
-        "maf": lambda: made(case),
-        "nsf": lambda: made(case),
+        **dict.fromkeys(("maf", "nsf"), lambda: made(case)),
         "real_nvp": lambda: tfb.RealNVP(half, shift_and_log_scale_fn=ShiftAndLogScale(case, 2)),
         "spline": lambda: tfb.RealNVP(half, bijector_fn=Splines(case, 3 * bins - 1)),
     }[case.flow]
