@@ -64,7 +64,8 @@ Power = Annotated[
 Octaves = Annotated[
     str | None,
     typer.Option(
-        help="Octaves of waves that the networks see beside each number; of each layer: 8,7,6,6. 8 on letters."
+        help="Octaves of waves that the networks see beside each number: of each layer, as in 8,7,6,6, or the first, "
+        "and deeper ones have fewer. nsf_coupling on letters has 8."
     ),
 ]
 Tails = Annotated[str | None, typer.Option(help="Slopes of splines at the interval's ends: identity, equal or free.")]
@@ -208,11 +209,11 @@ def train(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(help="Rounds of training at most; 43 for splines, which take longer, 200 for maf, else 120."),
+        typer.Option(help="Rounds of training at most; 43 for nsf_coupling, 200 for maf, else 120."),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows of a step; up to 500, by their number.")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Of Adam, at its highest; 0.005 for splines, else 0.01.")
+        float | None, typer.Option(help="Of Adam, at its highest; 0.005 for nsf_coupling, else 0.01.")
     ] = None,
     patience: Annotated[
         int | None,

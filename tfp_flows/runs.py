@@ -114,8 +114,8 @@ class Run:
         Args:
           folder: the folder to make; None for the first free one below `runs/`.
           flow: name of a chain, as `tff.flows.names()` lists them.
-          options: of the chain, as in `{"num_layers": 4}`; splines on letters, whose density has edges, see 8 octaves
-            and have 64 bins, but neither a learnt matrix nor learnt tails.
+          options: of the chain, as in `{"num_layers": 4}`; `nsf_coupling` on letters, which have edges, sees 8
+            octaves and has 64 bins, but neither a learnt matrix nor learnt tails.
           data: name of a dataset, a dataset, or a file or folder of rows; every tenth row of it is held out for the
             metrics.
           columns: which columns of a file; all by default, but for those of the context.
