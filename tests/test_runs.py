@@ -1,5 +1,6 @@
 """Runs: a folder that one process at a time trains into, and whose results change all at once."""
 
+import functools
 import json
 import multiprocessing
 import os
@@ -16,9 +17,10 @@ import pytest
 from conftest import mostly_slow
 
 import tfp_flows as tff
+from tfp_flows.flows.registry import CHAINS
 from tfp_flows.json_files import write_json
 from tfp_flows.run_folder import COMMIT, FIGURES, LOCK, RunFolder, read_history, write_history
-from tfp_flows.runs import _training
+from tfp_flows.runs import EDGES, _training, _whole
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"flow": "mlp", "options": {"num_layers": 1}, "data": "gaussian", "steps_per_epoch": 50, "verbose": False}
@@ -201,6 +203,22 @@ def test_a_run_knows_all_that_is_needed_to_repeat_it(trained, tmp_path):
         np.testing.assert_array_equal(a, b)
     assert again.history == trained.history
     assert again.config == trained.config
+
+
+@pytest.mark.parametrize(("data", "num_bins"), [("siggraph", 64), ("two_moons", 16)])
+def test_settings_have_every_option_so_that_other_data_or_defaults_change_none(data, num_bins, tmp_path, monkeypatch):
+    def trained(folder, **settings):
+        sizes = {"options": {"num_layers": 1, "hidden_units": [4]}, "epochs": 1, "steps_per_epoch": 5}
+        return tff.Run.train(tmp_path / folder, **{**sizes, **settings}, verbose=False)
+
+    first = trained("first", data=data)
+    options = first.settings["options"]
+    assert {option: options[option] for option in ("num_layers", "num_bins")} == {"num_layers": 1, "num_bins": num_bins}
+    monkeypatch.setitem(EDGES, "nsf_coupling", {"num_bins": 5, "octaves": 2})  # as a later version might choose
+    monkeypatch.setitem(CHAINS, "nsf_coupling", functools.partial(tff.nsf_coupling, num_bins=6, activation="tanh"))
+    assert trained("again", **first.settings).config == first.config
+    other = trained("other", **first.settings | {"data": "banana"})
+    assert other.settings["options"] == options
 
 
 def test_what_is_measured_belongs_to_the_weights(trained):
@@ -533,6 +551,6 @@ def test_letters_are_trained_on_with_waves_and_fine_splines_as_they_have_edges(
     data, options, octaves, num_bins, logit_bound, trained
 ):
     small = {"num_layers": 1, "hidden_units": [4]}
-    work = _training(trained.settings | {"flow": "nsf_coupling", "options": small | options, "data": data})
-    known = work.flow.config
+    settings = trained.settings | {"flow": "nsf_coupling", "options": small | options, "data": data}
+    known = _training(_whole(settings)).flow.config
     assert (known["octaves"], known["num_bins"], known["logit_bound"]) == (octaves, num_bins, logit_bound)

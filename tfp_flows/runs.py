@@ -228,8 +228,8 @@ class Run:
         )
         check_flags(force=force)
         with RunFolder.claimed(out, name=name, force=force) as folder:
-            config = {"format": FORMAT, "kind": kind, "settings": settings}
             try:
+                config = {"format": FORMAT, "kind": kind, "settings": _whole(settings)}
                 folder.training.mkdir()
                 write_json(folder.training / "config.json", config)
                 flow = _carry_out(folder, config, verbose, every)
@@ -405,6 +405,18 @@ def _options(options: Any) -> dict[str, Any]:
     return options
 
 
+def _whole(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with all options of the chain, so that other data or a later version's defaults change none of them."""
+    import tfp_flows as tff
+
+    tff.make  # noqa: B018 - imports TensorFlow, in silence
+    from tfp_flows.flows.registry import defaults
+
+    law = Source(settings).law if "data" in settings else None
+    edges = EDGES.get(settings["flow"], {}) if law and law.has_edges else {}
+    return settings | {"options": {**defaults(settings["flow"]), **edges, **settings["options"]}}
+
+
 class _Work(NamedTuple):
     """A training that only waits for its checkpoints: the flow, what to call, what to measure afterwards."""
 
@@ -427,8 +439,7 @@ def _training(settings: dict[str, Any]) -> _Work:
     sizes |= {"context_size": context_size} if context_size else {}
     known = rows or test
     bounds = chain_options(settings, tff.datasets.Table(known.x, known.columns, source.name), rows is None)
-    edges = EDGES.get(settings["flow"], {}) if source.law and source.law.has_edges else {}
-    flow = make(settings["flow"], **sizes, **edges | bounds | settings["options"])
+    flow = make(settings["flow"], **sizes, **bounds | settings["options"])
     for part in (test, rows or test):
         check_inside(flow, part.x, part.columns, source.name, part.numbers)
     patience = FILE_PATIENCE if settings["patience"] is None and source.law is None else settings["patience"]
@@ -515,7 +526,7 @@ def _carry_out(folder: RunFolder, config: dict[str, Any], verbose: bool | int, e
 def _work(config: dict[str, Any], folder: Path) -> _Work:
     """What a config says."""
     with _only_what_works(folder, config["settings"]):
-        return _WORK[config["kind"]](config["settings"])
+        return _WORK[config["kind"]](_whole(config["settings"]))
 
 
 @contextlib.contextmanager

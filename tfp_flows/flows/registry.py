@@ -1,6 +1,7 @@
 """Chains by name: what the command line and `load` build from."""
 
 import inspect
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
@@ -19,7 +20,7 @@ from tfp_flows.flows.real_nvp import real_nvp
 from tfp_flows.state import make_from, put_into, read_state, restored
 from tfp_flows.words import in_short
 
-__all__ = ["load", "make", "names"]
+__all__ = ["defaults", "load", "make", "names"]
 
 CHAINS = {f.__name__: f for f in (maf, iaf, real_nvp, nice, planar, mlp, nsf_coupling, nsf, naf)}
 
@@ -27,6 +28,7 @@ CHAINS = {f.__name__: f for f in (maf, iaf, real_nvp, nice, planar, mlp, nsf_cou
 THEN = {"whiten": False, "power": False}
 THEN_OF_SPLINES = {"logit_bound": None, "tails": "identity", "mixing": "none", "affine": False}
 OF_SOME = ("circular",)  # kinds of columns that not every chain can have
+OF_DATA = ("event_size", "context_size", "context_network", "support", "circular", "dequantize", "seed")
 
 
 def names() -> list[str]:
@@ -49,9 +51,7 @@ def make(name: str, **options: Any) -> Flow:
     >>> tff.make("nice", event_size=4, num_layers=2).event_size
     4
     """
-    if name not in CHAINS:
-        raise InputError(f"flow must be one of {', '.join(CHAINS)}; got {in_short(name)}.")
-    known = list(inspect.signature(CHAINS[name]).parameters)
+    known = list(_parameters(name))
     unknown = [option for option in options if option not in known]
     if unknown or "event_size" not in options:
         if unknown and unknown[0] in OF_SOME:
@@ -60,6 +60,17 @@ def make(name: str, **options: Any) -> Flow:
         problem = f"got {in_short(unknown[0])}" if unknown else "event_size is missing"
         raise InputError(f"{name} takes the options {', '.join(known)}; {problem}.")
     return CHAINS[name](**options)
+
+
+def defaults(name: str) -> dict[str, Any]:
+    """The options that a chain has by itself, but for those of the data; `InputError` for an unknown name."""
+    return {option: p.default for option, p in _parameters(name).items() if option not in OF_DATA}
+
+
+def _parameters(name: str) -> Mapping[str, inspect.Parameter]:
+    if name not in CHAINS:
+        raise InputError(f"flow must be one of {', '.join(CHAINS)}; got {in_short(name)}.")
+    return inspect.signature(CHAINS[name]).parameters
 
 
 def load(folder: str | PathLike, *, into: Flow | None = None) -> Flow:
