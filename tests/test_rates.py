@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 import tfp_flows as tff
-from tfp_flows.training.rates import MOST_RISING, adam, schedule_for
+from tfp_flows.errors import InputError
+from tfp_flows.training.rates import MOST_RISING, adam, decay_for, schedule_for
 
 SMALL = {"num_layers": 1, "hidden_units": (4,), "seed": 0}
 
@@ -62,3 +63,51 @@ def test_a_training_takes_the_schedule_that_it_is_given():
         tff.fit(flow, tff.datasets.banana(), schedule=schedule, callbacks=[callback], **options)
         found[schedule] = seen
     assert found[None] != found["constant"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "steps", "whole"), [(300, 2000, 12), (2000, 2000, 5), (19_999, 3000, 0.5), (300, 100, 1)]
+)
+def test_the_fewer_rows_the_more_networks_are_kept_small(rows, steps, whole):
+    assert decay_for(rows, 0.01, steps) * 0.01 * steps == pytest.approx(whole, rel=1e-3)
+    assert decay_for(20_000, 0.01, steps) == decay_for(None, 0.01, steps) == 0
+
+
+@pytest.mark.kerases
+def test_decay_is_of_kernels_alone():
+    """Adam moves nothing where the gradient is zero: what moves is decay."""
+    flow = tff.nsf(3, num_bins=2, context_size=1, base="student_t", **SMALL)
+    optimizer = adam(0.1, "constant", 1, None, 2.0, flow)
+    variables = flow.trainable_variables
+    before = [variable.numpy() + 1.0 for variable in variables]
+    for variable, value in zip(variables, before, strict=True):
+        variable.assign(value)
+    optimizer.build(variables)
+    optimizer.apply_gradients([(tf.zeros_like(variable), variable) for variable in variables])
+    for variable, value in zip(variables, before, strict=True):
+        part = 0.8 if "kernel" in variable.name else 1.0
+        np.testing.assert_allclose(variable, part * value, rtol=1e-6)
+    assert any("kernel" in variable.name for variable in variables)
+
+
+@pytest.mark.slow
+def test_few_rows_of_many_columns_are_not_learnt_by_heart():
+    x = np.random.default_rng(0).normal(size=(2300, 8))
+    for i in range(1, 8):
+        x[:, i] = np.sin(2 * x[:, i - 1]) + 0.2 * x[:, i]
+    rows, held_out = x[:300], x[300:]
+    nll = {}
+    for decay in (0.0, None):
+        flow = tff.maf(8, seed=0)
+        tff.fit(flow, rows, weight_decay=decay, epochs=50, verbose=False)
+        nll[decay] = -np.mean(flow.log_prob(held_out))
+    assert nll[None] < nll[0.0] - 0.1
+
+
+def test_a_decay_that_cannot_work_is_refused():
+    flow, rows = tff.maf(2, **SMALL), np.random.default_rng(0).normal(size=(20, 2))
+    for value in (-1, "x", np.nan, 1e4):
+        with pytest.raises(InputError, match=r"^weight_decay is .*; expected a number from 0 to 200"):
+            tff.fit(flow, rows, weight_decay=value)
+    with pytest.raises(InputError, match=r"^weight_decay is for the Adam that optimizer stands in place of"):
+        tff.fit(flow, rows, weight_decay=0.1, optimizer="adam")

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_flows.checks import check_choice, check_flags, check_positive, check_training, given
+from tfp_flows.checks import check_choice, check_flags, check_number, check_positive, check_training, given
 from tfp_flows.errors import InputError
 from tfp_flows.training.rates import RATE, SCHEDULES
 
@@ -20,6 +20,7 @@ def check_options(
     steps_per_epoch: int | None,
     learning_rate: float | None,
     schedule: str | None,
+    weight_decay: float | None = None,
     clip_norm: float | None,
     optimizer: Any,
     patience: int | None,
@@ -50,6 +51,8 @@ def check_options(
         checkpoint_every=checkpoint_every,
     )
     check_positive(**given(clip_norm=clip_norm))
+    if weight_decay is not None:
+        check_number("weight_decay", weight_decay, 0, 1 / (learning_rate or RATE))
     check_flags(**given(jit_compile=jit_compile))
     if schedule is not None:
         check_choice("schedule", schedule, SCHEDULES)
@@ -59,13 +62,13 @@ def check_options(
     callbacks = _as_list(callbacks)
     if optimizer is None and schedule != "constant":
         _check_rate_is_free(callbacks)
-    return callbacks, _rate(learning_rate, schedule, optimizer)
+    return callbacks, _rate(optimizer, learning_rate=learning_rate, schedule=schedule, weight_decay=weight_decay)
 
 
-def _rate(learning_rate: float | None, schedule: str | None, optimizer: Any) -> float | None:
+def _rate(optimizer: Any, **of_adam: Any) -> float | None:
     if optimizer is None:
-        return RATE if learning_rate is None else float(learning_rate)
-    for name, value in given(learning_rate=learning_rate, schedule=schedule).items():
+        return RATE if of_adam["learning_rate"] is None else float(of_adam["learning_rate"])
+    for name, value in given(**of_adam).items():
         raise InputError(
             f"{name} is for the Adam that optimizer stands in place of; got {value!r}: give it to the optimizer, as in "
             "optimizer=tf.keras.optimizers.Adam(1e-3)."

@@ -1,4 +1,4 @@
-"""Adam, and how its rate changes while it trains."""
+"""Adam: how its rate changes while it trains, and how far it keeps networks small."""
 
 from typing import Any
 
@@ -6,12 +6,17 @@ import tensorflow as tf
 
 from tfp_flows.flow import Flow
 from tfp_flows.networks import MADE, MLP
+from tfp_flows.networks.dense import Dense
 
-__all__ = ["RATE", "SCHEDULES", "adam", "schedule_for"]
+__all__ = ["RATE", "SCHEDULES", "adam", "decay_for", "schedule_for"]
 
 RATE = 5e-3  # of Adam, at its highest, where none is asked for
 SCHEDULES = ("cosine", "one_cycle", "constant")
 MOST_RISING = 500  # steps in which the rate of a cycle rises, or a tenth of all: benchmarks/flows_and_data.py
+# What the decay of a whole training comes to, were the rate at its highest: this by the number of rows, up to the most,
+# and none of many rows: benchmarks/decay.py
+DECAY_BY_ROWS, MOST_DECAY, MANY_ROWS = 10_000, 12.0, 20_000
+MOST_OF_A_STEP = 0.01
 
 
 def schedule_for(flow: Flow) -> str:
@@ -20,13 +25,35 @@ def schedule_for(flow: Flow) -> str:
     return "one_cycle" if any(network.features.octaves for network in networks) else "cosine"
 
 
-def adam(learning_rate: float, schedule: str, steps: int, clip_norm: float | None) -> tf.keras.optimizers.Optimizer:
-    """Adam with a clipped gradient; its highest rate, and the schedule of so many steps."""
+def decay_for(rows: float | None, learning_rate: float, steps: int) -> float:
+    """The weight decay where none is asked for: few rows, seen again and again, are learnt by heart without.
+
+    None for rows are batches that are drawn afresh.
+    """
+    if rows is None or rows >= MANY_ROWS:
+        return 0.0
+    return min(min(MOST_DECAY, DECAY_BY_ROWS / rows) / steps, MOST_OF_A_STEP) / learning_rate
+
+
+def adam(
+    learning_rate: float,
+    schedule: str,
+    steps: int,
+    clip_norm: float | None,
+    decay: float = 0.0,
+    flow: Flow | None = None,
+) -> tf.keras.optimizers.Optimizer:
+    """Adam with a clipped gradient; its highest rate, the schedule of so many steps, and decay of a flow's kernels."""
     rising = min(MOST_RISING, steps // 10) if schedule == "one_cycle" else 0
     rate: Any = learning_rate
     if rising:
-        decay = tf.keras.optimizers.schedules.CosineDecay
-        rate = decay(learning_rate / rising, steps - rising, warmup_target=learning_rate, warmup_steps=rising)
+        cosine = tf.keras.optimizers.schedules.CosineDecay
+        rate = cosine(learning_rate / rising, steps - rising, warmup_target=learning_rate, warmup_steps=rising)
     elif schedule != "constant":
         rate = tf.keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-    return tf.keras.optimizers.Adam(rate, global_clipnorm=None if clip_norm is None else float(clip_norm))
+    clip = None if clip_norm is None else float(clip_norm)
+    made = tf.keras.optimizers.Adam(rate, global_clipnorm=clip, weight_decay=decay or None)
+    if decay and flow is not None:
+        kernels = {id(kernel) for part in flow.submodules if isinstance(part, Dense) for kernel in part.kernels}
+        made.exclude_from_weight_decay([v for v in flow.trainable_variables if id(v) not in kernels])
+    return made
