@@ -194,6 +194,7 @@ def test_a_run_knows_all_that_is_needed_to_repeat_it(trained, tmp_path):
             "epochs",
             "batch_size",
             "learning_rate",
+            "weight_decay",
             "patience",
         ),
         *("steps_per_epoch", "device", "seed"),

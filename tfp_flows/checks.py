@@ -190,6 +190,7 @@ def check_training(
     batch_size: int | None,
     steps_per_epoch: int | None,
     learning_rate: float,
+    weight_decay: float | None = None,
     patience: int | None,
     verbose: bool | int,
     seed: int,
@@ -199,6 +200,8 @@ def check_training(
     check_sizes(epochs=epochs)
     check_sizes(**given(batch_size=batch_size, steps_per_epoch=steps_per_epoch, patience=patience))
     check_positive(learning_rate=learning_rate)
+    if weight_decay is not None:
+        check_number("weight_decay", weight_decay, 0, 1 / learning_rate)
     check_verbose(verbose)
     check_seed(seed)
     check_number("checkpoint_every", checkpoint_every, 0, float("inf"))

@@ -215,6 +215,10 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option(help="Of Adam, at its highest; 0.005 for nsf_coupling, else 0.01.")
     ] = None,
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(help="Of the networks' kernels, for rows of a file; by default the more the fewer they are."),
+    ] = None,
     patience: Annotated[
         int | None,
         typer.Option(help="Epochs without improvement before training stops; 20 for the rows of a file, else no end."),
@@ -250,8 +254,8 @@ def train(
     _check_folder(out)
     given = {"flow": flow, "data": data, "columns": _columns(columns), "key": key, "epochs": epochs}
     given |= {"context_columns": _columns(context_columns)}
-    given |= {"batch_size": batch_size, "learning_rate": learning_rate, "patience": patience, "device": device}
-    given |= {"steps_per_epoch": steps_per_epoch, "seed": seed, "auto": auto}
+    given |= {"batch_size": batch_size, "learning_rate": learning_rate, "weight_decay": weight_decay}
+    given |= {"patience": patience, "device": device, "steps_per_epoch": steps_per_epoch, "seed": seed, "auto": auto}
     given |= {"support": _support(support), "circular": _circular(circular)}
     given |= {"dequantize": _columns(",".join(dequantize)) if dequantize else None}
     given = {name: value for name, value in given.items() if value is not None}

@@ -101,6 +101,7 @@ class Run:
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
+        weight_decay: float | None = None,
         patience: int | None = None,
         steps_per_epoch: int | None = None,
         device: str | None = None,
@@ -130,6 +131,7 @@ class Run:
           epochs: rounds at most; None for 43 of `nsf_coupling`, 200 of `maf`, 120 of the others.
           batch_size: rows of a step; None for what `tff.fit` chooses.
           learning_rate: of Adam, at its highest; None for 0.005 of `nsf_coupling`, else 0.01.
+          weight_decay: of the networks' kernels; None for what `tff.fit` chooses by the number of rows.
           patience: epochs without improvement before training stops; None for 20 with a file, else no end.
           steps_per_epoch: steps of an epoch.
           device: "CPU:0", "GPU:0", ...; None for what TensorFlow picks.
@@ -150,7 +152,8 @@ class Run:
         settings = {
             **{"flow": flow, "options": _options(options), **source, "epochs": rounds if epochs is None else epochs},
             **{"batch_size": batch_size, "learning_rate": rate if learning_rate is None else learning_rate},
-            **{"patience": patience, "steps_per_epoch": steps_per_epoch, "device": device, "seed": seed},
+            **{"weight_decay": weight_decay, "patience": patience, "steps_per_epoch": steps_per_epoch},
+            **{"device": device, "seed": seed},
             **column_settings(support, circular, dequantize, auto),
         }
         name = f"{flow}-{Path(settings['data']).stem}"
@@ -224,7 +227,8 @@ class Run:
     ) -> "Run":
         check_training(
             **{name: settings[name] for name in NUMBERS},
-            **{"patience": settings.get("patience"), "verbose": verbose, "checkpoint_every": every},
+            **{name: settings.get(name) for name in ("weight_decay", "patience")},
+            **{"verbose": verbose, "checkpoint_every": every},
         )
         check_flags(force=force)
         with RunFolder.claimed(out, name=name, force=force) as folder:
@@ -443,7 +447,7 @@ def _training(settings: dict[str, Any]) -> _Work:
     for part in (test, rows or test):
         check_inside(flow, part.x, part.columns, source.name, part.numbers)
     patience = FILE_PATIENCE if settings["patience"] is None and source.law is None else settings["patience"]
-    numbers = {name: settings[name] for name in NUMBERS}
+    numbers = {name: settings.get(name) for name in (*NUMBERS, "weight_decay")}
 
     def train(**more: Any) -> Any:
         if source.law:

@@ -85,9 +85,9 @@ def fit(
       schedule: of the rate: "cosine", from `learning_rate` to zero; "one_cycle", which first rises in a tenth of all
         steps, or 500; or "constant". None is "one_cycle" where networks see waves (`octaves=`), else "cosine".
       weight_decay: of the networks' kernels, decoupled as in AdamW (arXiv:1711.05101): each step takes this part of
-        them away, times the rate. None keeps networks smaller the fewer rows there are, so that these are not learnt by
-        heart: over the whole training it comes to 10,000 by their number, 12 at most, and to nothing from 20,000 rows
-        on, or where batches are drawn afresh.
+        them away, times the rate. None is the more the fewer rows there are, so that they are not learnt by heart: the
+        square of a fifteenth of the parameters a row, 12 at most, by the rate and the number of all steps; and none
+        where batches are drawn afresh.
       clip_norm: global norm that gradients are clipped to; None for no clipping.
       optimizer: a Keras optimizer, or its name, in place of Adam, its schedule, its decay and its clipping.
       patience: epochs without a better validation NLL before training stops; None never stops.
@@ -175,7 +175,7 @@ def fit(
         if optimizer is None:
             decay = weight_decay
             if decay is None:
-                decay = decay_for(_rows_seen_again(x, source.rows), rate, total_steps)
+                decay = decay_for(flow, _rows_seen_again(x, source.rows), rate, total_steps)
             optimizer = adam(rate, schedule or schedule_for(flow), total_steps, clip_norm, decay, flow)
         model.compile(optimizer, jit_compile=False, steps_per_execution=at_once)
         model.optimizer.build(model.trainable_variables)  # here, as its slots must live where the variables do

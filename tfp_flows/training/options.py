@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_flows.checks import check_choice, check_flags, check_number, check_positive, check_training, given
+from tfp_flows.checks import check_choice, check_flags, check_positive, check_training, given
 from tfp_flows.errors import InputError
 from tfp_flows.training.rates import RATE, SCHEDULES
 
@@ -45,14 +45,13 @@ def check_options(
         batch_size=batch_size,
         steps_per_epoch=steps_per_epoch,
         learning_rate=RATE if learning_rate is None else learning_rate,
+        weight_decay=weight_decay,
         patience=patience,
         verbose=verbose,
         seed=seed,
         checkpoint_every=checkpoint_every,
     )
     check_positive(**given(clip_norm=clip_norm))
-    if weight_decay is not None:
-        check_number("weight_decay", weight_decay, 0, 1 / (learning_rate or RATE))
     check_flags(**given(jit_compile=jit_compile))
     if schedule is not None:
         check_choice("schedule", schedule, SCHEDULES)

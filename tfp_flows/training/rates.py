@@ -13,9 +13,9 @@ __all__ = ["RATE", "SCHEDULES", "adam", "decay_for", "schedule_for"]
 RATE = 5e-3  # of Adam, at its highest, where none is asked for
 SCHEDULES = ("cosine", "one_cycle", "constant")
 MOST_RISING = 500  # steps in which the rate of a cycle rises, or a tenth of all: benchmarks/flows_and_data.py
-# What the decay of a whole training comes to, were the rate at its highest: this by the number of rows, up to the most,
-# and none of many rows: benchmarks/decay.py
-DECAY_BY_ROWS, MOST_DECAY, MANY_ROWS = 10_000, 12.0, 20_000
+# What the decay of a whole training comes to, were the rate at its highest: the square of so many parameters a row, up
+# to the most: benchmarks/decay.py
+PARAMETERS_A_ROW, LEAST_DECAY, MOST_DECAY = 15.0, 0.01, 12.0
 MOST_OF_A_STEP = 0.01
 
 
@@ -25,14 +25,16 @@ def schedule_for(flow: Flow) -> str:
     return "one_cycle" if any(network.features.octaves for network in networks) else "cosine"
 
 
-def decay_for(rows: float | None, learning_rate: float, steps: int) -> float:
+def decay_for(flow: Flow, rows: float | None, learning_rate: float, steps: int) -> float:
     """The weight decay where none is asked for: few rows, seen again and again, are learnt by heart without.
 
     None for rows are batches that are drawn afresh.
     """
-    if rows is None or rows >= MANY_ROWS:
+    if rows is None:
         return 0.0
-    return min(min(MOST_DECAY, DECAY_BY_ROWS / rows) / steps, MOST_OF_A_STEP) / learning_rate
+    parameters = sum(variable.shape.num_elements() for variable in flow.trainable_variables)
+    whole = min(MOST_DECAY, (parameters / rows / PARAMETERS_A_ROW) ** 2)
+    return min(whole / steps, MOST_OF_A_STEP) / learning_rate if whole >= LEAST_DECAY else 0.0
 
 
 def adam(
