@@ -1,6 +1,7 @@
 """Trains a flow of Zuko or nflows on the rows of an npz file, and prints its NLL on the test rows.
 
-    python benchmarks/quality_peer.py FILE LIBRARY FLOW SEED STEPS BATCH LEARNING_RATE LOOK_EVERY LAYERS BINS UNITS ...
+    python benchmarks/quality_peer.py FILE LIBRARY FLOW SEED STEPS BATCH LEARNING_RATE DECAY LOOK_EVERY LAYERS BINS UNIT...
+
 
 FLOW is "maf" or "nsf"; what has no number here is as the library has it. Called by `quality.py` with the interpreter of
 the peers' environment.
@@ -37,15 +38,16 @@ def _nflows(flow: str, size: int, count: int, bins: int, units: list[int]):
 
 
 def main() -> None:
-    """Trains with Adam on a cosine schedule, keeps the weights of the best look at the validation rows."""
+    """Trains with Adam, decoupled decay, a cosine schedule; keeps the weights of the best look at the validation rows."""
     path, library, flow, *numbers = sys.argv[1:]
     seed, steps, batch = (int(number) for number in numbers[:3])
-    learning_rate, look_every, count, bins, *units = (float(numbers[3]), *(int(number) for number in numbers[4:]))
+    learning_rate, decay = (float(number) for number in numbers[3:5])
+    look_every, count, bins, *units = (int(number) for number in numbers[5:])
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     rows = {name: torch.tensor(part, dtype=torch.float32) for name, part in np.load(path).items()}
     model, log_prob = {"zuko": _zuko, "nflows": _nflows}[library](flow, rows["train"].shape[1], count, bins, units)
-    optimizer = torch.optim.Adam(model.parameters(), learning_rate)
+    optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     best, test = float("inf"), float("nan")
     order = torch.randperm(len(rows["train"]))

@@ -12,7 +12,7 @@ import sys
 import warnings
 
 import numpy as np
-from quality import fitted
+from quality import built, fitted
 from quality_tables import table
 from scipy.stats import norm, vonmises
 
@@ -56,7 +56,7 @@ def tables() -> None:
         far = rows.test.mean(axis=0) + 10.0 * rows.test.std(axis=0) * noise
         for affine, tail in ((1.0, 0.5), (2.0, 0.5), (5.0, 0.5), (1.0, 0.1), (1.0, 10.0)):
             splines.LOG_SCALE_BOUND, spline.LOG_TAIL_BOUND = affine, tail
-            flow = fitted(rows, "nsf", 0, {})
+            flow = fitted(rows, built(rows, "nsf", 0, {}), 0)
             nll, off = -np.mean(flow.log_prob(rows.test)), np.mean(flow.log_prob(far))
             print(f"{name}, bounds {affine} and {tail}: NLL {nll:.3f}, log p far off {off:.3g}", flush=True)
 
