@@ -1,7 +1,6 @@
 """Trains a flow of Zuko or nflows on the rows of an npz file, and prints its NLL on the test rows.
 
-    python benchmarks/quality_peer.py FILE LIBRARY FLOW SEED STEPS BATCH LEARNING_RATE DECAY LOOK_EVERY LAYERS BINS UNIT...
-
+    python benchmarks/quality_peer.py FILE LIBRARY FLOW SEED STEPS BATCH RATE DECAY LOOK_EVERY LAYERS BINS UNITS ...
 
 FLOW is "maf" or "nsf"; what has no number here is as the library has it. Called by `quality.py` with the interpreter of
 the peers' environment.
@@ -38,7 +37,7 @@ def _nflows(flow: str, size: int, count: int, bins: int, units: list[int]):
 
 
 def main() -> None:
-    """Trains with Adam, decoupled decay, a cosine schedule; keeps the weights of the best look at the validation rows."""
+    """Trains with Adam, decoupled decay and a cosine schedule; keeps the weights of the best look."""
     path, library, flow, *numbers = sys.argv[1:]
     seed, steps, batch = (int(number) for number in numbers[:3])
     learning_rate, decay = (float(number) for number in numbers[3:5])
