@@ -65,7 +65,7 @@ def test_a_training_takes_the_schedule_that_it_is_given():
     assert found[None] != found["constant"]
 
 
-@pytest.mark.parametrize(("rows", "steps", "whole"), [(10, 2000, 12), (1000, 2000, 4), (4000, 900, 0.25), (10, 100, 1)])
+@pytest.mark.parametrize(("rows", "steps", "whole"), [(10, 2000, 7), (1000, 2000, 4), (4000, 900, 0.25), (10, 100, 1)])
 def test_the_fewer_rows_the_more_networks_are_kept_small(rows, steps, whole):
     flow = tff.nice(2, num_layers=1, hidden_units=(9999,), seed=0)  # 30,000 parameters
     assert decay_for(flow, rows, 0.01, steps) * 0.01 * steps == pytest.approx(whole, rel=0.01)

@@ -86,7 +86,7 @@ def fit(
         steps, or 500; or "constant". None is "one_cycle" where networks see waves (`octaves=`), else "cosine".
       weight_decay: of the networks' kernels, decoupled as in AdamW (arXiv:1711.05101): each step takes this part of
         them away, times the rate. None is the more the fewer rows there are, so that they are not learnt by heart: the
-        square of a fifteenth of the parameters a row, 12 at most, by the rate and the number of all steps; and none
+        square of a fifteenth of the parameters a row, 7 at most, by the rate and the number of all steps; and none
         where batches are drawn afresh.
       clip_norm: global norm that gradients are clipped to; None for no clipping.
       optimizer: a Keras optimizer, or its name, in place of Adam, its schedule, its decay and its clipping.

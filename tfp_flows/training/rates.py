@@ -15,7 +15,7 @@ SCHEDULES = ("cosine", "one_cycle", "constant")
 MOST_RISING = 500  # steps in which the rate of a cycle rises, or a tenth of all: benchmarks/flows_and_data.py
 # What the decay of a whole training comes to, were the rate at its highest: the square of so many parameters a row, up
 # to the most: benchmarks/decay.py
-PARAMETERS_A_ROW, LEAST_DECAY, MOST_DECAY = 15.0, 0.01, 12.0
+PARAMETERS_A_ROW, LEAST_DECAY, MOST_DECAY = 15.0, 0.01, 7.0
 MOST_OF_A_STEP = 0.01
 
 
