@@ -56,6 +56,7 @@ def test_a_type_is_its_name(dtype, tmp_path):
         ({"dtype": tf.float16}, "dtype must be 'float32' or 'float64'; got tf.float16"),
         ({"dtype": None}, "dtype must be 'float32' or 'float64'; got None"),
         ({"octaves": range(3)}, "octaves must list 5 integers"),
+        ({"octaves": "x"}, "octaves must be an integer of at least 0, or a list of one for each layer; got 'x'"),
     ],
 )
 def test_others_are_refused(options, message):

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_choice, check_number, check_positive, check_sizes, given
+from tfp_flows.checks import check_choice, check_number, check_positive, given
 from tfp_flows.errors import InputError
+from tfp_flows.words import in_short
 
-__all__ = ["Spline"]
+__all__ = ["Spline", "check_bins"]
 
 MOST_BINS = 500
 MIN_BIN = 1e-3  # smallest width and height of a bin, as a part of the interval
@@ -59,9 +60,7 @@ class Spline:
     tails: str = "identity"
 
     def __post_init__(self) -> None:
-        check_sizes(bins=self.bins)
-        if not 2 <= self.bins <= MOST_BINS:
-            raise InputError(f"bins must be from 2 to {MOST_BINS}; got {self.bins!r}.")
+        check_bins(bins=self.bins)
         check_positive(interval=self.interval, **given(logit_bound=self.logit_bound))
         check_number("interval", self.interval, 0, WIDEST)
         check_choice("tails", self.tails, list(TAILS))
@@ -158,6 +157,13 @@ class Spline:
             if self.tails == "identity"
             else tf.where(bins.in_tail, tf.math.log(bins.tail), slope)
         )
+
+
+def check_bins(**sizes: int) -> None:
+    """Raises `InputError` unless every argument is a number of bins that a spline can have."""
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or not 2 <= size <= MOST_BINS:
+            raise InputError(f"{name} must be an integer from 2 to {MOST_BINS}; got {in_short(size)}.")
 
 
 def _bounded(raw: tf.Tensor, bound: float | None) -> tf.Tensor:

@@ -243,7 +243,10 @@ def _octaves(octaves: int | Sequence[int], num_layers: int) -> list[int]:
                 f"octaves must list {plural(num_layers, 'integer')}, one for each layer; got {in_short(octaves)}."
             )
         return list(octaves)
-    check_sizes(octaves=octaves)
+    if isinstance(octaves, bool) or not isinstance(octaves, int) or octaves < 0:
+        raise InputError(
+            f"octaves must be an integer of at least 0, or a list of one for each layer; got {in_short(octaves)}."
+        )
     return [max(0, octaves - FEWER[min(i, len(FEWER) - 1)]) for i in range(num_layers)]
 
 
