@@ -1,5 +1,7 @@
 """The rate of a training: which schedule there is, and what it is in each step."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -65,11 +67,24 @@ def test_a_training_takes_the_schedule_that_it_is_given():
     assert found[None] != found["constant"]
 
 
-@pytest.mark.parametrize(("rows", "steps", "whole"), [(10, 2000, 7), (1000, 2000, 4), (4000, 900, 0.25), (10, 100, 1)])
+@pytest.mark.parametrize(("rows", "steps", "whole"), [(10, 2000, 12), (1000, 2000, 4), (4000, 900, 0.25), (10, 100, 1)])
 def test_the_fewer_rows_the_more_networks_are_kept_small(rows, steps, whole):
-    flow = tff.nice(2, num_layers=1, hidden_units=(9999,), seed=0)  # 30,000 parameters
-    assert decay_for(flow, rows, 0.01, steps) * 0.01 * steps == pytest.approx(whole, rel=0.01)
+    flow = tff.nice(2, num_layers=1, hidden_units=(15_000,), seed=0)  # 30,000 numbers in kernels
+    for rate in (0.005, 0.01):
+        assert decay_for(flow, rows, rate, steps) * rate * steps == pytest.approx(whole)
+    assert decay_for(flow, rows, 1e-4, steps) == decay_for(flow, rows, 0.005, steps)  # so that it takes less away
     assert decay_for(flow, None, 0.01, steps) == 0
+
+
+def test_what_does_not_decay_does_not_count():
+    def decay(network):
+        flow = tff.maf(2, context_size=1, context_network=network, **SMALL)
+        flow.log_prob([[0.0, 1.0]], context=[[1.0]])
+        return decay_for(flow, 500, 0.005, 2000)
+
+    wide = tf.keras.Sequential([tf.keras.layers.Dense(2000), tf.keras.layers.Dense(20)])
+    assert decay(wide) == 0
+    assert decay(tff.networks.MLP(1, 3, hidden_units=(200, 200), seed=0)) > 0
 
 
 @pytest.mark.kerases
@@ -108,5 +123,16 @@ def test_a_decay_that_cannot_work_is_refused():
     for value in (-1, "x", np.nan, 1e4):
         with pytest.raises(InputError, match=r"^weight_decay is .*; expected a number from 0 to 200"):
             tff.fit(flow, rows, weight_decay=value)
+    assert tff.fit(flow, rows, weight_decay=Fraction(1, 10), epochs=1, verbose=False).history["nll"]
     with pytest.raises(InputError, match=r"^weight_decay is for the Adam that optimizer stands in place of"):
         tff.fit(flow, rows, weight_decay=0.1, optimizer="adam")
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_another_decay_says_so(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    options = {"epochs": 2, "verbose": False, "jit_compile": False, "checkpoint": tmp_path}
+    tff.fit(tff.maf(2, **SMALL), rows, weight_decay=np.float32(0.5), **options)
+    tff.fit(tff.maf(2, **SMALL), rows, weight_decay=0.5, **options)
+    with pytest.raises(InputError, match="weight_decay"):
+        tff.fit(tff.maf(2, **SMALL), rows, weight_decay=0.25, **options)

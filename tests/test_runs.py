@@ -536,12 +536,28 @@ def test_an_edited_training_is_refused_in_one_sentence(name, value, tmp_path):
 )
 def test_edited_settings_are_refused_in_one_sentence(name, value, tmp_path):
     """They go to `Run.train` as keyword arguments, and the command's options with them."""
-    settings = {"flow": "maf", "options": {}, "data": "two_moons", "seed": 0, name: value}
+    settings = {"flow": "maf", "options": {}, "data": "two_moons", "seed": 0, "epochs": 1, "learning_rate": 0.1}
+    settings[name] = value
     write_json(tmp_path / "config.json", {"kind": "train", "settings": settings})
     with pytest.raises(
         tff.InputError, match=r"config.json has settings that do not work: |two_moons has no option|noise (is|must)"
     ):
         _ = tff.Run.open(tmp_path).settings
+
+
+@pytest.mark.parametrize("name", ["flow", "options", "data", "epochs", "learning_rate", "seed"])
+def test_settings_that_are_missing_are_not_replaced_by_others(name, trained, tmp_path):
+    settings = {key: value for key, value in trained.settings.items() if key != name}
+    write_json(tmp_path / "config.json", {"kind": "train", "settings": settings})
+    with pytest.raises(tff.InputError, match=f"config.json does not say {name}, which its settings must have"):
+        _ = tff.Run.open(tmp_path).settings
+
+
+@pytest.mark.parametrize("name", ["event_size", "context_size", "seed"])
+def test_options_of_a_chain_that_the_run_gives_are_refused(name, tmp_path):
+    with pytest.raises(tff.InputError, match=f"^options: the run gives {name} to its chain itself"):
+        tff.Run.train(tmp_path / "run", **SMALL | {"options": {name: 3}})
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

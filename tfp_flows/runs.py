@@ -46,6 +46,8 @@ EDGES = {
 FILE_PATIENCE = 20  # rows that are drawn afresh cannot be overfitted, and a pause before the rate has decayed is no end
 TEST_ROWS = 10_000
 SHOWN_ROWS = 9_800
+OF_THE_RUN = ("event_size", "context_size", "seed")  # which it gives to a chain itself
+NEEDED = ("flow", "options", "data", "epochs", "learning_rate", "seed")  # of settings that somebody may have edited
 NUMBERS = ("epochs", "batch_size", "learning_rate", "steps_per_epoch", "seed")  # of settings, for `fit` and `distill`
 
 
@@ -261,6 +263,9 @@ class Run:
         if config.get("kind") != "train" or not isinstance(config.get("settings"), dict):
             raise InputError(f"{self.folder} does not know how it was trained: it is a student, or of version 0.1.")
         settings = dict(config["settings"])
+        missing = [name for name in NEEDED if settings.get(name) is None]
+        if missing:
+            raise InputError(f"{self.folder}: config.json does not say {missing[0]}, which its settings must have.")
         with _only_what_works(self.folder, settings):
             if "data_options" in settings:
                 from tfp_flows import datasets
@@ -399,6 +404,10 @@ def _options(options: Any) -> dict[str, Any]:
         raise InputError(f"options must be a dict, as in {{'num_layers': 4}}; got {in_short(options)}.")
     options = plain_options(options or {})
     for name, value in options.items():
+        if name in OF_THE_RUN:
+            raise InputError(
+                f"options: the run gives {name} to its chain itself, so leave it out; got {in_short(value)}."
+            )
         try:
             as_json(value)
         except (TypeError, ValueError) as error:

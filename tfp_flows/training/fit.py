@@ -84,10 +84,10 @@ def fit(
       learning_rate: of Adam, at its highest; by default 5e-3.
       schedule: of the rate: "cosine", from `learning_rate` to zero; "one_cycle", which first rises in a tenth of all
         steps, or 500; or "constant". None is "one_cycle" where networks see waves (`octaves=`), else "cosine".
-      weight_decay: of the networks' kernels, decoupled as in AdamW (arXiv:1711.05101): each step takes this part of
-        them away, times the rate. None is the more the fewer rows there are, so that they are not learnt by heart: the
-        square of a fifteenth of the parameters a row, 7 at most, by the rate and the number of all steps; and none
-        where batches are drawn afresh.
+      weight_decay: of the kernels of the networks, decoupled as in AdamW (arXiv:1711.05101): each step takes this part
+        of them away, times the rate. A context network of Keras keeps its own. None is the more the fewer rows there
+        are, so that they are not learnt by heart: the square of a fifteenth of the numbers in kernels a row, 12 at
+        most, by the number of all steps and by the rate, or 5e-3 where that is more. None is 0 for a dataset.
       clip_norm: global norm that gradients are clipped to; None for no clipping.
       optimizer: a Keras optimizer, or its name, in place of Adam, its schedule, its decay and its clipping.
       patience: epochs without a better validation NLL before training stops; None never stops.
@@ -164,6 +164,10 @@ def fit(
     _check_context(flow, source)
     _warn_of_columns(flow, source)
     total_steps = epochs * source.steps
+    if optimizer is None and weight_decay is None:
+        rows = None if isinstance(x, (Dataset, tf.data.Dataset)) else len(source.rows.x)
+        weight_decay = decay_for(flow, rows, rate, total_steps)
+    decay = None if weight_decay is None else float(weight_decay)
     xla = uses_xla(False if strategy and jit_compile is None else jit_compile, total_steps)
     # Keras' loop over steps fails on the iterators of a strategy with several devices
     at_once = 1 if strategy or source.in_blocks else steps_at_once(source.steps)
@@ -173,9 +177,6 @@ def fit(
         ways = {"in_blocks": source.in_blocks > 0, "steps_in_xla": xla, "in_halves": halves, "has_noise": True}
         model = FlowModel(flow, entropy=floor, **ways)
         if optimizer is None:
-            decay = weight_decay
-            if decay is None:
-                decay = decay_for(flow, _rows_seen_again(x, source.rows), rate, total_steps)
             optimizer = adam(rate, schedule or schedule_for(flow), total_steps, clip_norm, decay, flow)
         model.compile(optimizer, jit_compile=False, steps_per_execution=at_once)
         model.optimizer.build(model.trainable_variables)  # here, as its slots must live where the variables do
@@ -188,6 +189,7 @@ def fit(
     if checkpoint is not None:
         settings = {"epochs": epochs, "steps_per_epoch": source.steps, "batch_size": batch_size, "patience": patience}
         settings |= {"entropy": floor, "validation_split": validation_split, "xla": xla, "seed": seed}
+        settings["weight_decay"] = decay
         plan = as_plan(checkpoint, checkpoint_every, model, _identity(flow, source, settings))
     names = flow.columns, flow.context_columns
     flow.columns, flow.context_columns = names[0] or source.columns, names[1] or source.context_columns
@@ -215,13 +217,6 @@ def fit(
         if error.history is not None and error.history.best_epoch is None:  # the flow is as it was before
             flow.columns, flow.context_columns = names
         raise
-
-
-def _rows_seen_again(x: Any, rows: Rows) -> float | None:
-    """How many rows each pass sees, fewer where few have most of the weight; None where batches are drawn afresh."""
-    if isinstance(x, (Dataset, tf.data.Dataset)):
-        return None
-    return len(rows.x) if rows.weight is None else rows.weight.sum() ** 2 / np.square(rows.weight).sum()
 
 
 def _identity(flow: Flow, source: Source, settings: dict[str, Any]) -> dict[str, Any]:

@@ -13,9 +13,9 @@ __all__ = ["RATE", "SCHEDULES", "adam", "decay_for", "schedule_for"]
 RATE = 5e-3  # of Adam, at its highest, where none is asked for
 SCHEDULES = ("cosine", "one_cycle", "constant")
 MOST_RISING = 500  # steps in which the rate of a cycle rises, or a tenth of all: benchmarks/flows_and_data.py
-# What the decay of a whole training comes to, were the rate at its highest: the square of so many parameters a row, up
-# to the most: benchmarks/decay.py
-PARAMETERS_A_ROW, LEAST_DECAY, MOST_DECAY = 15.0, 0.01, 7.0
+# What the decay of a whole training comes to at a rate of RATE or more: the square of so many numbers in kernels a row,
+# up to the most. It is less at lower rates, which could not learn again what it takes away: benchmarks/decay.py
+NUMBERS_A_ROW, LEAST_DECAY, MOST_DECAY = 15.0, 0.01, 12.0
 MOST_OF_A_STEP = 0.01
 
 
@@ -25,16 +25,21 @@ def schedule_for(flow: Flow) -> str:
     return "one_cycle" if any(network.features.octaves for network in networks) else "cosine"
 
 
-def decay_for(flow: Flow, rows: float | None, learning_rate: float, steps: int) -> float:
+def decay_for(flow: Flow, rows: int | None, learning_rate: float, steps: int) -> float:
     """The weight decay where none is asked for: few rows, seen again and again, are learnt by heart without.
 
     None for rows are batches that are drawn afresh.
     """
     if rows is None:
         return 0.0
-    parameters = sum(variable.shape.num_elements() for variable in flow.trainable_variables)
-    whole = min(MOST_DECAY, (parameters / rows / PARAMETERS_A_ROW) ** 2)
-    return min(whole / steps, MOST_OF_A_STEP) / learning_rate if whole >= LEAST_DECAY else 0.0
+    numbers = sum(kernel.shape.num_elements() for kernel in _kernels(flow))
+    whole = min(MOST_DECAY, (numbers / rows / NUMBERS_A_ROW) ** 2)
+    return min(whole / steps, MOST_OF_A_STEP) / max(RATE, learning_rate) if whole >= LEAST_DECAY else 0.0
+
+
+def _kernels(flow: Flow) -> list[tf.Variable]:
+    """Those of the networks of this package, which decay."""
+    return [kernel for part in flow.submodules if isinstance(part, Dense) for kernel in part.kernels]
 
 
 def adam(
@@ -56,6 +61,6 @@ def adam(
     clip = None if clip_norm is None else float(clip_norm)
     made = tf.keras.optimizers.Adam(rate, global_clipnorm=clip, weight_decay=decay or None)
     if decay and flow is not None:
-        kernels = {id(kernel) for part in flow.submodules if isinstance(part, Dense) for kernel in part.kernels}
+        kernels = {id(kernel) for kernel in _kernels(flow)}
         made.exclude_from_weight_decay([v for v in flow.trainable_variables if id(v) not in kernels])
     return made
