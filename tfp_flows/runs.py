@@ -456,7 +456,7 @@ def _training(settings: dict[str, Any]) -> _Work:
     for part in (test, rows or test):
         check_inside(flow, part.x, part.columns, source.name, part.numbers)
     patience = FILE_PATIENCE if settings["patience"] is None and source.law is None else settings["patience"]
-    numbers = {name: settings.get(name) for name in (*NUMBERS, "weight_decay")}
+    numbers = {name: settings[name] for name in (*NUMBERS, "weight_decay")}
 
     def train(**more: Any) -> Any:
         if source.law:
