@@ -69,17 +69,24 @@ def test_a_training_takes_the_schedule_that_it_is_given():
 
 @pytest.mark.parametrize(("rows", "steps", "whole"), [(10, 2000, 12), (1000, 2000, 4), (4000, 900, 0.25), (10, 100, 1)])
 def test_the_fewer_rows_the_more_networks_are_kept_small(rows, steps, whole):
-    flow = tff.nice(2, num_layers=1, hidden_units=(15_000,), seed=0)  # 30,000 numbers in kernels
+    flow = tff.nice(6, num_layers=1, hidden_units=(5_000,), seed=0)  # 30,000 numbers in kernels
     for rate in (0.005, 0.01):
         assert decay_for(flow, rows, rate, steps) * rate * steps == pytest.approx(whole)
     assert decay_for(flow, rows, 1e-4, steps) == decay_for(flow, rows, 0.005, steps)  # so that it takes less away
     assert decay_for(flow, None, 0.01, steps) == 0
 
 
+@pytest.mark.parametrize(("size", "part"), [(1, 0), (2, 0), (3, 1 / 3), (5, 1), (9, 1)])
+def test_few_columns_do_not_decay(size, part):
+    """400 rows of Two Moons, 0.05: a maf ended half a nat higher with decay, five seeds of five."""
+    flow = tff.maf(size, num_layers=1, hidden_units=(64, 64), context_size=1, seed=0)
+    assert decay_for(flow, 2, 0.01, 2000) * 0.01 * 2000 == pytest.approx(12 * part)
+
+
 def test_what_does_not_decay_does_not_count():
     def decay(network):
-        flow = tff.maf(2, context_size=1, context_network=network, **SMALL)
-        flow.log_prob([[0.0, 1.0]], context=[[1.0]])
+        flow = tff.maf(5, context_size=1, context_network=network, **SMALL)
+        flow.log_prob([[0.0] * 5], context=[[1.0]])
         return decay_for(flow, 500, 0.005, 2000)
 
     wide = tf.keras.Sequential([tf.keras.layers.Dense(2000), tf.keras.layers.Dense(20)])

@@ -217,7 +217,7 @@ def train(
     ] = None,
     weight_decay: Annotated[
         float | None,
-        typer.Option(help="Of the networks' kernels, for rows of a file; by default the more the fewer they are."),
+        typer.Option(help="Of the networks' kernels, for a file; by default the more the fewer rows it has."),
     ] = None,
     patience: Annotated[
         int | None,

@@ -87,7 +87,8 @@ def fit(
       weight_decay: of the kernels of the networks, decoupled as in AdamW (arXiv:1711.05101): each step takes this part
         of them away, times the rate. A context network of Keras keeps its own. None is the more the fewer rows there
         are, so that they are not learnt by heart: the square of a fifteenth of the numbers in kernels a row, 12 at
-        most, by the number of all steps and by the rate, or 5e-3 where that is more. None is 0 for a dataset.
+        most, by the number of all steps and by the rate, or 5e-3 where that is more; of three and four columns a third
+        and two thirds of it. None is 0 for one or two columns, and for a dataset.
       clip_norm: global norm that gradients are clipped to; None for no clipping.
       optimizer: a Keras optimizer, or its name, in place of Adam, its schedule, its decay and its clipping.
       patience: epochs without a better validation NLL before training stops; None never stops.

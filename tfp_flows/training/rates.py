@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.flow import Flow
@@ -14,8 +15,10 @@ RATE = 5e-3  # of Adam, at its highest, where none is asked for
 SCHEDULES = ("cosine", "one_cycle", "constant")
 MOST_RISING = 500  # steps in which the rate of a cycle rises, or a tenth of all: benchmarks/flows_and_data.py
 # What the decay of a whole training comes to at a rate of RATE or more: the square of so many numbers in kernels a row,
-# up to the most. It is less at lower rates, which could not learn again what it takes away: benchmarks/decay.py
+# up to the most. It is less at lower rates, which could not learn again what it takes away, and none in one or two
+# columns, where sharp laws lose by it: benchmarks/README.md
 NUMBERS_A_ROW, LEAST_DECAY, MOST_DECAY = 15.0, 0.01, 12.0
+NONE_IN, ALL_IN = 2, 5  # columns
 MOST_OF_A_STEP = 0.01
 
 
@@ -33,7 +36,8 @@ def decay_for(flow: Flow, rows: int | None, learning_rate: float, steps: int) ->
     if rows is None:
         return 0.0
     numbers = sum(kernel.shape.num_elements() for kernel in _kernels(flow))
-    whole = min(MOST_DECAY, (numbers / rows / NUMBERS_A_ROW) ** 2)
+    part = np.clip((flow.event_size - NONE_IN) / (ALL_IN - NONE_IN), 0.0, 1.0)
+    whole = float(part) * min(MOST_DECAY, (numbers / rows / NUMBERS_A_ROW) ** 2)
     return min(whole / steps, MOST_OF_A_STEP) / max(RATE, learning_rate) if whole >= LEAST_DECAY else 0.0
 
 
