@@ -82,13 +82,15 @@ class Dense(tf.Module):
 
     A wide masked kernel is kept in stripes of columns, each only as high as its mask reaches: most of what is masked is
     neither multiplied, nor stored, nor updated by an optimizer. Stripes no wider than half of N are kept transposed:
-    the gradient `dy^T x` takes a fraction of the time of its transpose, see benchmarks/README.md.
+    the gradient `dy^T x` takes a fraction of the time of its transpose, see benchmarks/README.md. What a graph gets of
+    the mask are the degrees: XLA compares them where it multiplies, and reads no matrix of zeros and ones.
 
     Args:
       input_size: N.
       output_size: M.
       rng: source of the kernel's start.
-      mask: zeros and ones `[N, M]`, or None for a full kernel.
+      degrees: of the inputs and of the outputs, `[N]` and `[M]`; the mask lets an input through to the outputs of its
+        own degree and of higher ones. None for a full kernel.
       gain: scale of the kernel's start.
       use_bias: whether there is a bias.
       dtype: of the variables.
@@ -101,7 +103,7 @@ class Dense(tf.Module):
         output_size: int,
         rng: np.random.Generator,
         *,
-        mask: np.ndarray | None = None,
+        degrees: tuple[np.ndarray, np.ndarray] | None = None,
         gain: float = 1.0,
         use_bias: bool = True,
         dtype: str = "float32",
@@ -109,19 +111,22 @@ class Dense(tf.Module):
     ) -> None:
         super().__init__()
         shape = (int(input_size), int(output_size))
-        mask = np.ones(shape, bool) if mask is None else mask
+        degrees = (np.zeros(input_size), np.zeros(output_size)) if degrees is None else degrees
+        self._degrees = tuple(np.asarray(each, np.int32) for each in degrees)
+        mask = self._degrees[0][:, None] <= self._degrees[1]
         fan_in = mask.sum() / output_size
         self.kernel_shape, self._mask, self._dtype = shape, mask, dtype
         self.kernel_name = f"{name}/kernel"
-        self._parts, self.kernels, self._masks = [], [], []
+        self._parts, self.kernels, self._eager_masks = [], [], []
         if fan_in > 0:
             limit = gain * np.sqrt(3.0 / fan_in)
             start = rng.uniform(-limit, limit, shape) * mask
-            self._parts = _parts(mask, STRIPE, WORTH_SAVING)
+            parts = _parts(mask, STRIPE, WORTH_SAVING)
+            self._parts = [(_reached(mask, low, high), low, high) for _, low, high in parts]
             self._transposed = _is_transposed(self._parts, shape[0])
             for i, (kernel, there) in enumerate(zip(self._cut(start), self._cut(mask), strict=True)):
                 self.kernels.append(tf.Variable(kernel.astype(dtype), name=f"{self.kernel_name}{i}"))
-                self._masks.append(None if there.all() else tf.constant(there, dtype))
+                self._eager_masks.append(None if there.all() else tf.constant(there, dtype))
         self.bias = tf.Variable(np.zeros(output_size, dtype), name=f"{name}/bias") if use_bias else None
 
     @property
@@ -192,11 +197,21 @@ class Dense(tf.Module):
 
     def _masked(self) -> list[tf.Tensor]:
         return [
-            tf.convert_to_tensor(kernel) if mask is None else kernel * mask
-            for kernel, mask in zip(self.kernels, self._masks, strict=True)
+            tf.convert_to_tensor(kernel) if mask is None else kernel * self._mask_of(part, mask)
+            for kernel, part, mask in zip(self.kernels, self._parts, self._eager_masks, strict=True)
         ]
 
+    def _mask_of(self, part: tuple[int, int, int], eager_mask: tf.Tensor) -> tf.Tensor:
+        if tf.executing_eagerly():
+            return eager_mask
+        height, low, high = part
+        of_inputs, of_outputs = tf.constant(self._degrees[0][:height]), tf.constant(self._degrees[1][low:high])
+        reaches = of_outputs[:, None] >= of_inputs if self._transposed else of_inputs[:, None] <= of_outputs
+        return tf.cast(reaches, self._dtype)
+
     def _product(self, x: tf.Tensor, stripe: tf.Tensor) -> tf.Tensor:
+        if x.shape[-1] == 1:  # no sum: what XLA multiplies together with what follows
+            return x * tf.reshape(stripe, [-1])
         if x.shape.rank == 2:
             return tf.linalg.matmul(x, stripe, transpose_b=self._transposed)
         return tf.tensordot(x, stripe, [[-1], [int(self._transposed)]])
@@ -215,7 +230,12 @@ def _parts(mask: np.ndarray, stripe: int, worth_saving: int) -> list[tuple[int, 
     edges = np.linspace(0, mask.shape[1], max(1, mask.shape[1] // stripe) + 1).round().astype(int).tolist()
     parts = []
     for low, high in itertools.pairwise(edges):
-        rows = np.flatnonzero(mask[:, low:high].any(axis=1))
-        parts.append((int(rows[-1]) + 1 if len(rows) else 1, low, high))
+        parts.append((_reached(mask, low, high), low, high))
     saved = mask.size - sum(height * (high - low) for height, low, high in parts)
     return parts if saved >= worth_saving else [(mask.shape[0], 0, mask.shape[1])]
+
+
+def _reached(mask: np.ndarray, low: int, high: int) -> int:
+    """How many rows there are down to the last that reaches one of those columns; at least one."""
+    rows = np.flatnonzero(mask[:, low:high].any(axis=1))
+    return int(rows[-1]) + 1 if len(rows) else 1

@@ -114,16 +114,15 @@ class MADE(Recorded, tf.Module):
         self._hidden = self._no_dependency(degrees[1:])
         self._plans = self._no_dependency({})  # by the size of their blocks
         degrees[0] = np.repeat(self.order, features.width)
-        masks = [a[:, None] <= b[None, :] for a, b in itertools.pairwise(degrees)]
-        masks.append(np.repeat(degrees[-1][:, None] < self.order[None, :], params, axis=1))
+        degrees.append(np.repeat(self.order - 1, params))  # an output sees what is before its own dimension
         self._layers, self._context_layers = [], []
-        for i, mask in enumerate(masks):
-            last = i == len(masks) - 1
-            options = {"gain": 1e-3 if last else 1.0, "dtype": dtype}
-            self._layers.append(Dense(*mask.shape, rng, mask=mask, name=f"{name}/layer{i}", **options))
+        for i, (below, above) in enumerate(itertools.pairwise(degrees)):
+            last = i == len(hidden_units)
+            sizes, options = (len(below), len(above)), {"gain": 1e-3 if last else 1.0, "dtype": dtype}
+            self._layers.append(Dense(*sizes, rng, degrees=(below, above), name=f"{name}/layer{i}", **options))
             if context_size:
                 options |= {"use_bias": False, "name": f"{name}/context{i}"}
-                self._context_layers.append(Dense(context_size, mask.shape[1], rng, **options))
+                self._context_layers.append(Dense(context_size, len(above), rng, **options))
 
     @property
     def made_with(self) -> dict[str, Any]:
@@ -196,12 +195,10 @@ class MADE(Recorded, tf.Module):
         offsets[-1] = _take(offsets[-1], outputs)
         plan = self._plan(block_for(self.params))
         features = self.features.taken(place)
-        x, y = solve(plan, kernels, offsets, self._activation, features, elementwise, _take(columns, place))
-        x = tf.transpose(_take(x, back))
+        y = solve(plan, kernels, offsets, self._activation, features, elementwise, _take(columns, place))
         y = tf.transpose(_take(tf.reshape(y, [self.event_size, self.params, -1]), back), [2, 0, 1])
-        x = tf.reshape(x, tf.concat([batch, [self.event_size]], 0))
         y = tf.reshape(y, tf.concat([batch, [self.event_size, self.params]], 0))
-        return x, elementwise.forward(y, u)[1]
+        return elementwise.forward(y, tf.broadcast_to(u, tf.concat([batch, [self.event_size]], 0)))
 
     def _plan(self, block: int) -> Plan:
         if block not in self._plans:

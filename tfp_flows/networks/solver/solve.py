@@ -21,8 +21,8 @@ def solve(
     features: Fourier,
     elementwise: Elementwise,
     u: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Solves `x[i] = elementwise.forward(y[i], u[i])`, `y = network(features(x))`, where `y[i]` depends on the `x[<i]`.
+) -> tf.Tensor:
+    """Finds `y = network(features(x))`, `x[i] = elementwise.forward(y[i], u[i])`, where `y[i]` depends on the `x[<i]`.
 
     The gradient is exact: by the inverse-function theorem it solves the transposed network, which is autoregressive
     from the last dimension on, so it costs about as much as the solution itself.
@@ -38,7 +38,7 @@ def solve(
       u: `[D, B]`, sorted by degree.
 
     Returns:
-      `x [D, B]` and `y [D * params, B]`.
+      `y [D * params, B]`, of which the map makes x, and its log-slope, at once.
     """
     if plan.count == 1:  # no loop: TensorFlow's own gradient is the cheaper one
         return _run(plan, activation, features, elementwise, u, kernels, offsets)
@@ -47,16 +47,16 @@ def solve(
 
     @tf.custom_gradient
     def differentiable(u: tf.Tensor, *weights: tf.Tensor) -> tuple:
-        def gradient(dx: tf.Tensor, dy: tf.Tensor) -> list[tf.Tensor]:
+        def gradient(dy: tf.Tensor) -> list[tf.Tensor]:
             # From the solution that is differentiable itself, so that the gradient is, too.
             network = plan, weights[:depth], weights[depth:], activation, features
-            return _gradient(*network, elementwise, u, *solved, dx, dy)
+            return _gradient(*network, elementwise, u, *solved, dy)
 
         still = tf.nest.map_structure(tf.stop_gradient, (u, weights[:depth], weights[depth:]))
         return run(*still), gradient
 
-    solved += differentiable(u, *kernels, *offsets)
-    return tuple(solved)
+    solved.append(differentiable(u, *kernels, *offsets))
+    return solved[0]
 
 
 def _run(
@@ -67,7 +67,7 @@ def _run(
     u: tf.Tensor,
     kernels: Sequence[tf.Tensor],
     offsets: Sequence[tf.Tensor],
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> tf.Tensor:
     marks = _marks(features, u)
 
     def element(y: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
@@ -79,13 +79,10 @@ def _run(
         z = z if below is None else z + below
         return activation(z), z
 
-    if marks is None:
-        seen, _, y = sweep(plan, kernels, offsets, unit, [], element, given=u)
-        return seen[:: plan.widths[0]], y
-    given = tf.reshape(tf.stack([u, marks + tf.zeros_like(u)], axis=1), [2 * plan.event_size, -1])
-    _, _, y = sweep(plan, kernels, offsets, unit, [], element, given=given)
-    raw = tf.transpose(tf.reshape(y, [plan.event_size, plan.widths[1], -1]), [0, 2, 1])
-    return elementwise.forward(raw, u)[0], y  # the numbers themselves are not among the features
+    given = u
+    if marks is not None:
+        given = tf.reshape(tf.stack([u, marks + tf.zeros_like(u)], axis=1), [2 * plan.event_size, -1])
+    return sweep(plan, kernels, offsets, unit, [], element, given=given)[2]
 
 
 def _marks(features: Fourier, u: tf.Tensor) -> tf.Tensor | None:
@@ -108,42 +105,40 @@ def _gradient(
     features: Fourier,
     elementwise: Elementwise,
     u: tf.Tensor,
-    x: tf.Tensor,
     y: tf.Tensor,
-    dx: tf.Tensor,
     dy: tf.Tensor,
 ) -> list[tf.Tensor]:
-    """Gradients of u, the kernels and the offsets, from those of x and y.
+    """Gradients of u, the kernels and the offsets, from that of y.
 
     With t the total gradient of x, and `dx/dy` the slopes of the map in its parameters,
 
     ```
-    c = t dx/dy + dy                                                    the total gradient of y
-    t = dx + sum{ slope of each feature * (gradient of the network)(c) }
+    c = t dx/dy + dy                                               the total gradient of y
+    t = sum{ slope of each feature * (gradient of the network)(c) }
     ```
 
     which the transposed network solves from the last dimension on: dimensions and units in reverse, `y` as its inputs.
     """
     (width, params), size = plan.widths, plan.event_size
-    dx, dy = tf.convert_to_tensor(dx), tf.convert_to_tensor(dy)  # TensorFlow may hand over slices
+    dy = tf.convert_to_tensor(dy)  # TensorFlow may hand over slices
     by_dimension = functools.partial(tf.reshape, shape=[size, params, -1])
     with tf.GradientTape() as tape:
         raw = tf.transpose(by_dimension(y), [0, 2, 1])
         tape.watch([u, raw])
-        values, _ = elementwise.forward(raw, u)
-    du, slopes_y = tape.gradient(values, [u, raw], unconnected_gradients="zero")
+        x, _ = elementwise.forward(raw, u)
+    du, slopes_y = tape.gradient(x, [u, raw], unconnected_gradients="zero")
     slopes_y = tf.transpose(slopes_y, [0, 2, 1])
     marks = _marks(features, u)
     seen = x if width == 1 else tf.reshape(tf.transpose(features(x, marks), [0, 2, 1]), [size * width, -1])
     slopes_seen = [] if width == 1 else [tf.transpose(features.slopes(x, marks), [0, 2, 1])]
     hidden, slopes = _hidden_and_slopes(plan, kernels, offsets, activation, seen)
-    # What the sweep is given of each dimension: [1 + 2 params, and width if it is not 1, B], reversed
-    given = tf.concat([dx[:, None], slopes_y, by_dimension(dy), *slopes_seen], axis=1)[::-1]
+    # What the sweep is given of each dimension: [2 params, and width if it is not 1, B], reversed
+    given = tf.concat([slopes_y, by_dimension(dy), *slopes_seen], axis=1)[::-1]
 
     def total(fed_back: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
         if slopes_seen:
-            fed_back = tf.reduce_sum(fed_back * given[1 + 2 * params :], axis=0, keepdims=True)
-        return (given[:1] + fed_back) * given[1 : 1 + params] + given[1 + params : 1 + 2 * params]
+            fed_back = tf.reduce_sum(fed_back * given[2 * params :], axis=0, keepdims=True)
+        return fed_back * given[:params] + given[params : 2 * params]
 
     def unit(z: tf.Tensor, slope: tf.Tensor, below: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         delta = z * slope if below is None else z * slope + below
@@ -155,7 +150,7 @@ def _gradient(
             _turned(kernel, params if i == len(kernels) - 1 else 1, width if i == 0 else 1)
             for i, kernel in reversed(list(enumerate(kernels)))
         ],
-        [tf.zeros([kernel.shape[1], 1], dx.dtype) for kernel in reversed(kernels)],
+        [tf.zeros([kernel.shape[1], 1], dy.dtype) for kernel in reversed(kernels)],
         unit,
         unit_given=[slope[::-1] for slope in reversed(slopes)],
         element=total,
@@ -170,7 +165,7 @@ def _gradient(
     ]
     fed_back = tf.reshape(fed_back, [size, width, -1])[::-1]
     fed_back = tf.reduce_sum(fed_back * slopes_seen[0], axis=1) if slopes_seen else fed_back[:, 0]
-    return [(dx + fed_back) * du, *d_kernels, *d_offsets]
+    return [fed_back * du, *d_kernels, *d_offsets]
 
 
 def _hidden_and_slopes(
