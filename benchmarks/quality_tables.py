@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas
 
+from tfp_flows.datasets import two_moons
+
 __all__ = ["TABLES", "Table", "table"]
 
 MOST_ROWS = 20_000
@@ -77,7 +79,7 @@ def _benign() -> tuple[np.ndarray, np.ndarray]:
 
 
 class Mixture:
-    """Five Gaussians in ten dimensions, with covariances of their own."""
+    """Five Gaussians, in ten dimensions, with covariances of their own."""
 
     def __init__(self, size: int = 10, parts: int = 5) -> None:
         rng = np.random.default_rng(7)
@@ -86,7 +88,7 @@ class Mixture:
         self.size = size
 
     def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Rows `[count, 10]`."""
+        """Rows `[count, size]`."""
         part = rng.integers(len(self.means), size=count)
         return self.means[part] + np.einsum("nij,nj->ni", self.roots[part], rng.normal(size=[count, self.size]))
 
@@ -97,6 +99,25 @@ class Mixture:
             z = np.linalg.solve(root, (x - mean).T)
             terms.append(-0.5 * (z**2).sum(axis=0) - np.linalg.slogdet(root)[1])
         return np.logaddexp.reduce(terms) - np.log(len(terms)) - 0.5 * self.size * np.log(2 * np.pi)
+
+
+class Moons:
+    """Two Moons .05, as many times as there are pairs of columns, turned; an odd column is a Gaussian."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self._pair = size, two_moons(0.05)
+        self._turn = np.linalg.qr(np.random.default_rng(7).normal(size=[size, size]))[0]
+
+    def sample(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Rows `[count, size]`."""
+        pairs = [self._pair.sample(count, seed=int(rng.integers(2**31))) for _ in range(self.size // 2)]
+        return np.concatenate([*pairs, rng.normal(size=[count, self.size % 2])], axis=1) @ self._turn
+
+    def log_prob(self, x: np.ndarray) -> np.ndarray:
+        """Log-density of rows, nats."""
+        x = x @ self._turn.T
+        pairs = sum(np.asarray(self._pair.log_prob(x[:, i : i + 2])) for i in range(0, self.size - 1, 2))
+        return pairs - self.size % 2 * 0.5 * (x[:, -1] ** 2 + np.log(2 * np.pi))
 
 
 REAL = {
@@ -111,19 +132,22 @@ TABLES = (*REAL, "mixture")
 
 
 def table(name: str, seed: int = 0, *, standardise: bool = True) -> Table:
-    """The table of that name: 80 % of its rows to train on, 10 % to choose an epoch by, 10 % to judge by."""
+    """The table of that name: 80 % of its rows to train on, 10 % to choose an epoch by, 10 % to judge by.
+
+    "moons4" and "mixture4" are laws of four dimensions, or of so many as the name says.
+    """
     rng = np.random.default_rng(seed)
-    if name == "mixture":
-        law = Mixture()
-        rows = law.sample(MOST_ROWS, rng)
-        step = np.zeros(law.size)
-    else:
-        rows, step = REAL[name]()
+    if name in REAL:
+        law, (rows, step) = None, REAL[name]()
         rows = rows[rng.permutation(len(rows))[:MOST_ROWS]]
+    else:
+        kind = name.rstrip("0123456789")
+        law = {"mixture": Mixture, "moons": Moons}[kind](int(name.removeprefix(kind) or 10))
+        rows, step = law.sample(MOST_ROWS, rng), np.zeros(law.size)
     rows = rows + step * rng.uniform(size=rows.shape)
     tenth = len(rows) // 10
     train = rows[2 * tenth :]
     loc, scale = (train.mean(axis=0), train.std(axis=0)) if standardise else (0.0, np.ones(rows.shape[1]))
     parts = [(part - loc) / scale for part in (train, rows[:tenth], rows[tenth : 2 * tenth])]
-    floor = law.log_prob(rows[tenth : 2 * tenth]).mean() + np.log(scale).sum() if name == "mixture" else np.nan
+    floor = np.nan if law is None else law.log_prob(rows[tenth : 2 * tenth]).mean() + np.log(scale).sum()
     return Table(*parts, floor)

@@ -186,7 +186,7 @@ def test_rows_of_float64_keep_their_digits_through_a_float32_flow():
 
 # What the networks see, and the solver.
 
-SEEN = tff.networks.CircularFourier(1, 2.0, (True, False, True, False, False) * 4)
+SEEN = tff.networks.CircularFourier(1, 2.0, (True, False, True, False, False) * 4, damped_beyond=2.0)
 
 
 @pytest.mark.slow
@@ -224,7 +224,7 @@ def test_features_are_periodic_and_have_their_slopes(rng):
     np.testing.assert_allclose(np.einsum("nifi->nif", jacobian), features.slopes(x), atol=1e-12)
     around = features(x + np.array([4.0, 0.0, -8.0])).numpy()
     np.testing.assert_allclose(around, seen, atol=1e-12)
-    plain = tff.networks.Fourier(1, 2.0)(x[:, 1:2]).numpy()[0, 0]
+    plain = tff.networks.Fourier(1, 2.0, damped_beyond=2.0)(x[:, 1:2]).numpy()[0, 0]
     np.testing.assert_allclose(seen[0, 1].numpy()[[0, 1, 3]], plain, atol=1e-12)
 
 

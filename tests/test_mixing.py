@@ -171,8 +171,10 @@ def test_waves_are_sines_and_cosines_of_octaves_as_exactly_as_the_number_is(dtyp
     assert np.abs(tff.networks.Fourier(16)(far)[..., 1:]).max() <= 1 + 1e-2
 
 
-def test_slopes_of_waves_are_their_derivatives():
-    waves, x = tff.networks.Fourier(3, interval=2.0), tf.constant([[-1.3, 0.2], [0.7, 5.0]], tf.float64)
+@pytest.mark.parametrize("damped", [{}, {"damped_beyond": 1.0}])
+def test_slopes_of_waves_are_their_derivatives(damped):
+    waves = tff.networks.Fourier(3, interval=2.0, **damped)
+    x = tf.constant([[-1.3, 0.2], [0.7, 5.0]], tf.float64)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
         seen = waves(x)
@@ -182,6 +184,39 @@ def test_slopes_of_waves_are_their_derivatives():
             tape.watch(x)
             one = waves(x)[..., i]
         np.testing.assert_allclose(tape.gradient(one, x), waves.slopes(x)[..., i], atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_far_off_are_seen_damped(dtype, rng):
+    """As they are up to the bound, to the last bit; beyond it with a slope that falls smoothly to a fiftieth."""
+    features = tff.networks.Fourier(damped_beyond=2.0)
+
+    def seen(x):
+        return features(tf.constant(x, dtype))[..., 0].numpy()
+
+    near = rng.uniform(-2, 2, size=1000).astype(dtype)
+    np.testing.assert_array_equal(seen(near), near)
+    far = 2 + np.array([1.0, 10.0, 100.0, 1e6, 1e30])
+    np.testing.assert_allclose(seen(far), -seen(-far), rtol=0)
+    np.testing.assert_allclose(seen(far), 2 + (far - 2) * (0.02 + 0.98 / np.sqrt(1 + (far - 2) ** 2)), rtol=1e-5)
+    x = tf.constant([2 - 1e-3, 2 + 1e-3], tf.float64)
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = features(x)
+        slope = tape.gradient(y, x)
+    np.testing.assert_allclose(slope, [1.0, 1.0], atol=2e-6)
+    np.testing.assert_allclose(outer.gradient(slope, x), [0.0, 0.0], atol=4e-3)  # continuous, too
+
+
+def test_chains_damp_beyond_their_interval_at_least():
+    def of(**options):
+        flow = tff.nsf(2, num_layers=1, hidden_units=(4,), num_bins=4, seed=0, **options)
+        return flow.layers[-1].network.features.damped_beyond
+
+    assert [of(), of(interval=20.0), of(damped_beyond=None)] == [9.0, 20.0, None]
+    assert of(circular={0: 1.0}, interval=20.0) == 20.0
 
 
 @pytest.mark.parametrize("name", ["nsf", "nsf_coupling"])

@@ -66,6 +66,7 @@ def test_a_wide_kernel_in_stripes_is_the_masked_kernel(monkeypatch):
 
 
 WAVES = {"features": tff.networks.Fourier(2)}
+DAMPED = {"features": tff.networks.Fourier(damped_beyond=0.5)}
 RESIDUAL = {"residual": True, "hidden_units": (24, 24, 24)}
 
 CASES = {
@@ -73,6 +74,8 @@ CASES = {
     "waves": (11, WAVES),
     "waves in one block": (3, WAVES),
     "waves, no hidden layer": (11, WAVES | {"hidden_units": ()}),
+    "damped": (11, DAMPED),
+    "damped waves": (11, {"features": tff.networks.Fourier(2, damped_beyond=0.5)}),
     "residual": (19, RESIDUAL),
     "residual in one block": (3, RESIDUAL),
     "residual, context": (11, RESIDUAL | {"context_size": 2}),

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import ActNorm, BatchNorm, Power, RecomputingChain, ReversibleChain, Standardize, Support
-from tfp_flows.checks import check_columns, check_flags, check_sizes, given, plain_options
+from tfp_flows.checks import check_columns, check_flags, check_positive, check_sizes, given, plain_options
 from tfp_flows.covariance import MOST_COLUMNS
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
@@ -40,6 +40,9 @@ ARGUMENTS = {
     "octaves": "waves of each number that the networks see beside it, `sin` and `cos` of so many octaves: fast changes "
     "are then learnt as easily as slow ones. An integer is that of the data's end, with fewer deeper; or a list, one "
     "for each layer.",
+    "damped_beyond": "the networks see numbers as they are up to so many standard deviations, at least within the "
+    "splines' interval; what is beyond counts a fiftieth, so that log p far off the data is a number that one can use. "
+    "None is for as they are.",
     "context_size": "size of the conditional input, 0 for none.",
     "context_network": "network whose outputs the layers get in place of the context: a `tff.networks.MLP`, a layer or "
     "model of Keras, a function.",
@@ -178,6 +181,7 @@ def _check(options: dict[str, Any]) -> None:
     check_sizes(num_layers=options["num_layers"], context_size=options["context_size"])
     check_flags(**{option: options[option] for option in FLAGS if option in options})
     check_flags(**given(whiten=options["whiten"], power=options["power"]))
+    check_positive(**given(damped_beyond=options.get("damped_beyond")))
 
 
 def _network(options: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ class Circles:
       places: which columns are circular as rows reach each layer, whose order changes in between.
       event_size: D.
       interval: B, to which the circles are taken, and the splines' own.
+      damped_beyond: what networks see of numbers farther off is damped.
       dtype: of the chain.
     """
 
@@ -42,6 +43,7 @@ class Circles:
     places: Sequence[list[int]]
     event_size: int
     interval: float
+    damped_beyond: float | None
     dtype: str
 
     def at_the_data(self) -> list[Circle]:
@@ -61,7 +63,10 @@ class Circles:
     def features(self, i: int, octaves: int, size: int) -> Fourier:
         """What the network of layer i sees of the first columns that reach it, so many."""
         circular = tuple(place in self.places[i] for place in range(size))
-        return CircularFourier(octaves, self.interval, circular) if any(circular) else Fourier(octaves)
+        damped = {"damped_beyond": self.damped_beyond}
+        return (
+            CircularFourier(octaves, self.interval, circular, **damped) if any(circular) else Fourier(octaves, **damped)
+        )
 
     def base(self, base: Any) -> Any:
         """The law of the latents, where another law was asked for: uniform in the circular ones."""
@@ -100,7 +105,9 @@ def circles_of(options: Mapping[str, Any], whole: Sequence[int], orders: Sequenc
     places = [sorted(ends)]
     for order in orders:
         places.append(places[-1] if order is None else [k for k, i in enumerate(np.argsort(order)) if i in places[-1]])
-    return Circles(ends, places[1:], event_size, options.get("interval", 3.0), options["dtype"])
+    interval, damped = options.get("interval", 3.0), options.get("damped_beyond")
+    damped = None if damped is None else max(damped, interval)  # a spline bends all of its interval
+    return Circles(ends, places[1:], event_size, interval, damped, options["dtype"])
 
 
 def check_period(key: Any, period: Any, is_whole: bool) -> tuple[float, float]:

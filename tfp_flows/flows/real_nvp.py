@@ -21,6 +21,7 @@ def real_nvp(
     activation: str = "silu",
     residual: bool = False,
     octaves: int | Sequence[int] = 0,
+    damped_beyond: float | None = 9.0,
     context_size: int = 0,
     context_network: Callable | None = None,
     base: str | tfp.distributions.Distribution = "normal",

@@ -24,8 +24,10 @@ __all__ = ["defaults", "load", "make", "names"]
 
 CHAINS = {f.__name__: f for f in (maf, iaf, real_nvp, nice, planar, mlp, nsf_coupling, nsf, naf)}
 
-# What chains of version 0.1 could not choose: all of them, and splines
+# What chains of version 0.1 could not choose: all of them, those with networks, and splines
 THEN = {"whiten": False, "power": False}
+THEN_OF_NETWORKS = {"damped_beyond": None}
+WITHOUT_NETWORKS = ("planar", "mlp")
 THEN_OF_SPLINES = {"logit_bound": None, "tails": "identity", "mixing": "none", "affine": False}
 OF_SOME = ("circular",)  # kinds of columns that not every chain can have
 OF_DATA = ("event_size", "context_size", "context_network", "support", "circular", "dequantize", "seed")
@@ -106,6 +108,8 @@ def load(folder: str | PathLike, *, into: Flow | None = None) -> Flow:
 
 def _of_version_0_1(config: dict[str, Any]) -> dict[str, Any]:
     """A recipe with the options that it could not have yet, as they were then."""
-    config = THEN | (THEN_OF_SPLINES if config.get("name") == "nsf_coupling" else {}) | config
+    name = config.get("name")
+    of_networks = {} if name in WITHOUT_NETWORKS else THEN_OF_NETWORKS
+    config = THEN | of_networks | (THEN_OF_SPLINES if name == "nsf_coupling" else {}) | config
     orders = config.pop("permutation", None)  # between the layers
     return config if orders is None else config | {"mixing": [None, *orders]}

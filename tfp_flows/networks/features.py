@@ -1,11 +1,11 @@
 """What a network sees of a dimension: the number itself, and waves of it; on a circle, the waves alone."""
 
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_positive, check_sizes
+from tfp_flows.checks import check_positive, check_sizes, given
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import written_plainly
 from tfp_flows.words import in_short
@@ -13,6 +13,7 @@ from tfp_flows.words import in_short
 __all__ = ["PLAIN", "CircularFourier", "Fourier", "as_seen", "check_features"]
 
 MOST_OCTAVES = 16
+DAMPED = 0.02  # slope of what is seen far off: benchmarks/off_data.py
 
 
 @written_plainly
@@ -26,6 +27,8 @@ class Fourier:
     Args:
       octaves: K; 0 for the number alone.
       interval: B, positive.
+      damped_beyond: b, positive: in [-b, b] the number is seen as it is, farther off what is beyond counts a fiftieth,
+        which the slope of 1 becomes smoothly; the waves are those of what is seen. None is for as it is everywhere.
 
     >>> import tensorflow as tf, tfp_flows as tff
     >>> tff.networks.Fourier(2)(tf.constant([1.0])).numpy().round(3)
@@ -36,6 +39,8 @@ class Fourier:
 
     octaves: int = 0
     interval: float = 3.0
+    _: KW_ONLY
+    damped_beyond: float | None = None
 
     def __post_init__(self) -> None:
         check_sizes(octaves=self.octaves)
@@ -43,7 +48,7 @@ class Fourier:
             raise InputError(
                 f"octaves must be at most {MOST_OCTAVES}, as float32 has no faster waves; got {self.octaves!r}."
             )
-        check_positive(interval=self.interval)
+        check_positive(interval=self.interval, **given(damped_beyond=self.damped_beyond))
 
     @property
     def width(self) -> int:
@@ -55,6 +60,11 @@ class Fourier:
         """What tells the dimensions apart, `[D]`; None where all are seen alike."""
         return None
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all that is seen is the number, as it is."""
+        return self.width == 1 and self.damped_beyond is None
+
     def taken(self, index: np.ndarray) -> "Fourier":
         """The features of dimensions in another order."""
         return self
@@ -65,15 +75,27 @@ class Fourier:
 
     def __call__(self, x: tf.Tensor, marks: tf.Tensor | None = None) -> tf.Tensor:
         """`x [..., D] -> [..., D, width]`, the number itself first; `marks` are not needed here."""
+        x, _ = self._damped(x)
         sines, cosines = _waves(self._lowest * x, self.octaves)
         return tf.stack([x, *sines, *cosines], axis=-1)
 
     def slopes(self, x: tf.Tensor, marks: tf.Tensor | None = None) -> tf.Tensor:
         """The slope of each of them, `[..., D, width]`."""
+        x, slope = self._damped(x)
         sines, cosines = _waves(self._lowest * x, self.octaves)
         of_sines = [2.0**k * self._lowest * cosine for k, cosine in enumerate(cosines)]
         of_cosines = [-(2.0**k) * self._lowest * sine for k, sine in enumerate(sines)]
-        return tf.stack([tf.ones_like(x), *of_sines, *of_cosines], axis=-1)
+        return tf.stack([tf.ones_like(x), *of_sines, *of_cosines], axis=-1) * slope[..., None]
+
+    def _damped(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The number that is seen, and its slope."""
+        if self.damped_beyond is None:
+            return x, tf.ones_like(x)
+        within = tf.clip_by_value(x, -self.damped_beyond, self.damped_beyond)
+        beyond = x - within
+        fading = tf.math.rsqrt(1.0 + tf.square(beyond))
+        seen = within + beyond * (DAMPED + (1.0 - DAMPED) * fading)
+        return seen, DAMPED + (1.0 - DAMPED) * fading**3
 
 
 @written_plainly
@@ -89,6 +111,7 @@ class CircularFourier(Fourier):
     Args:
       octaves: K.
       interval: B, positive.
+      damped_beyond: b, of the dimensions on the line.
       circular: of each dimension, whether it is on a circle.
 
     >>> import tensorflow as tf, tfp_flows as tff
@@ -122,17 +145,26 @@ class CircularFourier(Fourier):
 
     def __call__(self, x: tf.Tensor, marks: tf.Tensor | None = None) -> tf.Tensor:
         """`x [..., D] -> [..., D, width]`; `marks` that broadcast with x, if its dimensions are not the last axis."""
+        x, _, marks = self._on_line_damped(x, marks)
         angles, _, itself = self._waves(x, marks)
         return tf.concat([tf.sin(angles) + itself * x[..., None], tf.cos(angles)], axis=-1)
 
     def slopes(self, x: tf.Tensor, marks: tf.Tensor | None = None) -> tf.Tensor:
         """The slope of each of them, `[..., D, width]`."""
+        x, slope, marks = self._on_line_damped(x, marks)
         angles, frequencies, itself = self._waves(x, marks)
-        return tf.concat([frequencies * tf.cos(angles) + itself, -frequencies * tf.sin(angles)], axis=-1)
+        slopes = tf.concat([frequencies * tf.cos(angles) + itself, -frequencies * tf.sin(angles)], axis=-1)
+        return slopes * slope[..., None]
 
-    def _waves(self, x: tf.Tensor, marks: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _on_line_damped(self, x: tf.Tensor, marks: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The number that is seen, or whose waves are, and its slope; and the marks, of whatever place they were."""
+        marks = tf.cast(self.marks if marks is None else marks, x.dtype)
+        damped, slope = self._damped(x)
+        return tf.where(marks > 0, x, damped), tf.where(marks > 0, tf.ones_like(x), slope), marks
+
+    def _waves(self, x: tf.Tensor, marks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Angles `[..., D, K + 1]`, their frequencies, and 1 where the number itself is seen, 0 elsewhere."""
-        marks = tf.cast(self.marks if marks is None else marks, x.dtype)[..., None]
+        marks = marks[..., None]
         on_circle = 2.0 ** np.arange(self.octaves + 1) * np.pi / self.interval
         on_line = np.append(0.0, on_circle[:-1] / 2)  # the first is no wave
         frequencies = marks * tf.constant(on_circle, x.dtype) + (1 - marks) * tf.constant(on_line, x.dtype)
@@ -167,6 +199,6 @@ def check_features(features: Fourier, size: int) -> None:
 
 def as_seen(features: Fourier, x: tf.Tensor) -> tf.Tensor:
     """What a network sees of rows, `[..., D] -> [..., D width]`."""
-    if features.width == 1:
+    if features.is_plain:
         return x
     return tf.reshape(features(x), tf.concat([tf.shape(x)[:-1], [x.shape[-1] * features.width]], 0))

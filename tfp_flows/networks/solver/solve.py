@@ -73,7 +73,7 @@ def _run(
     def element(y: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
         """What the network sees of a dimension, `[width, B]`; it is given u and, if there are some, its marks."""
         x = elementwise.forward(tf.transpose(y), given[:1])[0]  # of [B, params] and [1, B]
-        return x if plan.widths[0] == 1 else tf.transpose(features(x[0], None if marks is None else given[1]))
+        return x if features.is_plain else tf.transpose(features(x[0], None if marks is None else given[1]))
 
     def unit(z: tf.Tensor, _: None, below: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
         z = z if below is None else z + below
@@ -129,10 +129,10 @@ def _gradient(
     du, slopes_y = tape.gradient(x, [u, raw], unconnected_gradients="zero")
     slopes_y = tf.transpose(slopes_y, [0, 2, 1])
     marks = _marks(features, u)
-    seen = x if width == 1 else tf.reshape(tf.transpose(features(x, marks), [0, 2, 1]), [size * width, -1])
-    slopes_seen = [] if width == 1 else [tf.transpose(features.slopes(x, marks), [0, 2, 1])]
+    seen = x if features.is_plain else tf.reshape(tf.transpose(features(x, marks), [0, 2, 1]), [size * width, -1])
+    slopes_seen = [] if features.is_plain else [tf.transpose(features.slopes(x, marks), [0, 2, 1])]
     hidden, slopes = _hidden_and_slopes(plan, kernels, offsets, activation, seen)
-    # What the sweep is given of each dimension: [2 params, and width if it is not 1, B], reversed
+    # What the sweep is given of each dimension: [2 params, and width unless it is plain, B], reversed
     given = tf.concat([slopes_y, by_dimension(dy), *slopes_seen], axis=1)[::-1]
 
     def total(fed_back: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
