@@ -210,8 +210,6 @@ class Dense(tf.Module):
         return tf.cast(reaches, self._dtype)
 
     def _product(self, x: tf.Tensor, stripe: tf.Tensor) -> tf.Tensor:
-        if x.shape[-1] == 1:  # no sum: what XLA multiplies together with what follows
-            return x * tf.reshape(stripe, [-1])
         if x.shape.rank == 2:
             return tf.linalg.matmul(x, stripe, transpose_b=self._transposed)
         return tf.tensordot(x, stripe, [[-1], [int(self._transposed)]])
