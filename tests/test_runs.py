@@ -502,6 +502,13 @@ def test_force_loses_no_training_to_one_that_cannot_begin(has_results, tmp_path)
     assert {path.name for path in folder.iterdir()} == {"config.json", "flow.npz", "history.csv", "metrics.json"}
 
 
+@pytest.mark.parametrize(("given", "used"), [({}, 0.0), ({"weight_decay": 0.25}, 0.25)])
+def test_metrics_say_which_decay_there_was(given, used, tmp_path):
+    options = {"flow": "mlp", "options": {"num_layers": 1}, "data": "gaussian", "epochs": 1, "steps_per_epoch": 2}
+    run = tff.Run.train(tmp_path / "run", **options, **given, verbose=False)
+    assert run.metrics["weight_decay"] == used
+
+
 @pytest.mark.slow
 def test_a_run_without_metrics_is_measured_when_it_is_resumed(tmp_path):
     options = {"flow": "mlp", "options": {"num_layers": 1}, "data": "gaussian", "epochs": 1, "verbose": False}
@@ -529,7 +536,7 @@ def test_an_edited_training_is_refused_in_one_sentence(name, value, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *(("options", -1), ("options", [[]]), ("flows", "maf"), ("folder", "x"), ("force", True)),
+        *(("options", -1), ("options", [[]]), ("flows", "maf"), ("folder", "x"), ("force", True), ("verbose", 1)),
         *(("data_options", -1), ("data_options", {"noisy": 1}), ("data_options", {"noise": "x"})),
     ],
 )
@@ -540,8 +547,9 @@ def test_edited_settings_are_refused_in_one_sentence(name, value, tmp_path):
     write_json(tmp_path / "config.json", {"kind": "train", "settings": settings})
     with pytest.raises(
         tff.InputError, match=r"config.json has settings that do not work: |two_moons has no option|noise (is|must)"
-    ):
+    ) as caught:
         _ = tff.Run.open(tmp_path).settings
+    assert "bind" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["flow", "options", "data", "epochs", "learning_rate", "seed"])

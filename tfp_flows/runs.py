@@ -271,8 +271,10 @@ class Run:
                 from tfp_flows import datasets
 
                 settings["data"] = datasets.make(settings["data"], **settings.pop("data_options"))
-            others = {"checkpoint_every": None, "force": None, "verbose": None}
-            inspect.signature(Run.train).bind(None, **others, **settings)  # nothing that it does not know
+            known = inspect.signature(Run.train).parameters.keys() - {"folder", "checkpoint_every", "force", "verbose"}
+            unknown = [name for name in settings if name not in known]
+            if unknown:
+                raise InputError(f"{self.folder}: config.json has settings that do not work: {unknown[0]} is none.")
         return settings
 
     @property
@@ -527,8 +529,10 @@ def _carry_out(folder: RunFolder, config: dict[str, Any], verbose: bool | int, e
 
             folder.commit(fill)
             if not (is_interrupted and end.signal == signal.SIGTERM):
-                times = {"epochs": len(history.epoch), "seconds": time.perf_counter() - started}
-                write_json(folder.path / "metrics.json", work.measure() | times)
+                facts = {"epochs": len(history.epoch), "seconds": time.perf_counter() - started}
+                if config["kind"] == "train":
+                    facts["weight_decay"] = float(history.model.optimizer.weight_decay or 0.0)
+                write_json(folder.path / "metrics.json", work.measure() | facts)
     if not is_interrupted:
         folder.drop_training()
     if end is not None:
