@@ -1,4 +1,4 @@
-"""What log p is where there was no data, for bounds on an affine layer's log-scale and for tails of splines.
+"""What log p is where there was no data: bounds on an affine layer's log-scale, tails of splines, damped numbers.
 
     python benchmarks/off_data.py [moons] [digits]
 
@@ -18,7 +18,9 @@ import tfp_flows as tff
 CHAINS = [("maf", {"log_scale_bound": bound}) for bound in (1.0, 2.0, 3.0, 5.0)]
 CHAINS += [
     ("maf", {"log_scale_bound": 2.0, "whiten": True}),
+    ("maf", {"damped_beyond": None}),
     ("nsf", {}),
+    ("nsf", {"damped_beyond": None}),
     ("nsf", {"affine": False}),
     ("nsf", {"tails": "identity"}),
 ]
