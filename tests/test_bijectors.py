@@ -219,6 +219,10 @@ def test_batch_norm_of_one_row_does_not_explode_at_test_time():
         (lambda: bijectors.SplineCoupling(1, networks.MLP(1, 1, params=4)), "must be 3 K - 1.*got 4"),
         (lambda: networks.MADE(3, order="sideways"), "order must be one of.*got 'sideways'"),
         (lambda: networks.MADE(3, order=[1, 1, 2]), r"permutation of 1..3; got \[1, 1, 2\]"),
+        (lambda: networks.MADE(3, order=[[1, 2, 3]]), r"permutation of 1..3; got \[\[1, 2, 3\]\]"),
+        (lambda: networks.MADE(3, order=[1.0, 2.0, 3.0]), r"permutation of 1..3; got \[1.0, 2.0, 3.0\]"),
+        (lambda: networks.Fourier(1, 1e-40), r"interval is 1e-40; expected a number from 1e-30 to 1e\+30"),
+        (lambda: networks.Fourier(1, 10**400), r"interval is 1"),
         (
             lambda: networks.MADE(3)(tf.ones([1, 3]), tf.ones([1, 2])),
             r"conditional_input must have 0 columns.*\(1, 2\)",

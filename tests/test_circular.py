@@ -445,7 +445,20 @@ def test_the_command(words, tmp_path):
         (["--circular", "angle:180:-180"], "--circular must be a period above 0"),
         (["--circular", "hour:24", "--circular", "1:12"], "--circular must have one entry for each column"),
         (["--circular", "hour:24", "--flow", "maf"], "--flow must be nsf_coupling or nsf to have circular columns"),
-        (["--circular", "hour:24", "--support", "hour:0:"], "--support must be of other columns than circular"),
+        (
+            ["--circular", "hour:24", "--circular", "hour:12"],
+            "--circular must have one entry for each column; got 'hour', which has two.",
+        ),
+        (
+            ["--circular", "hour:24", "--support", "hour:0:"],
+            "--support must be of other columns than circular; got 'hour' in both.",
+        ),
+        (
+            ["--support", "hour:0:", "--support", "hour::9"],
+            "--support must have one entry for each column; got 'hour', which has two.",
+        ),
+        (["--support", "hour:nan:"], "open, as in price:0:; got 'hour:nan:'."),
+        (["--support", "hour:1e400:"], "open, as in price:0:; got 'hour:1e400:'."),
     ],
 )
 def test_the_command_refuses(options, message, words, tmp_path, capsys):

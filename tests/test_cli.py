@@ -346,6 +346,18 @@ def test_scores_have_their_name_in_text(trained, tmp_path, capsys):
     assert (tmp_path / "scores.csv").read_text().startswith("log_prob\n")
 
 
+@pytest.mark.parametrize("name", ["scores.csv", "scores.npy"])
+def test_rows_that_are_impossible_have_their_score(name, trained, tmp_path, capsys):
+    """They are too far off for floats here, as others may be outside of a support."""
+    np.save(tmp_path / "rows.npy", [[0.0, 0.0], [1e200, 0.0], [0.5, 0.0]])
+    status, out, _ = run(capsys, "score", trained, "--data", tmp_path / "rows.npy", "--out", tmp_path / name)
+    assert (status, "NLL inf nats on 3 rows" in out) == (0, True)
+    assert "the log p of 1 row is -inf, the first is row 2" in out
+    path = tmp_path / name
+    scores = np.load(path)[:, 0] if name.endswith("npy") else np.loadtxt(path, skiprows=1)
+    assert (scores[1], np.isfinite(scores[[0, 2]]).all()) == (-np.inf, True)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_figures")
 def test_train_repeats_a_run_but_for_the_options_given(trained, tmp_path, capsys):

@@ -213,3 +213,16 @@ def test_what_is_lost_at_the_bound():
 @pytest.mark.parametrize("size", [1e200, 1e-200])
 def test_what_float32_has_no_numbers_for_is_coarse(size):
     assert "column 'a'" in coarse_column(size * np.random.default_rng(0).normal(size=(100, 1)), ["a"])
+
+
+@pytest.mark.parametrize("name", ["nsf_coupling", "nsf", "maf"])
+def test_gradients_of_rows_far_off_are_numbers(name):
+    """Where log p is one: bounded outputs of networks have slopes of nothing there, times numbers that are large."""
+    flow = tff.make(name, event_size=2, num_layers=1, hidden_units=(8,), seed=0)
+    for size in (1e6, 1e12, 1e15, 1e17):
+        x = tf.fill([1, 2], size)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            log_prob = flow.log_prob(x)
+        assert np.isfinite(log_prob).all()
+        assert np.isfinite(tape.gradient(log_prob, x)).all()

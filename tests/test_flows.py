@@ -336,6 +336,8 @@ def test_log_det_of_nice_is_the_same_everywhere(rng):
         ({"event_size": 2, "residual": True, "hidden_units": (8, 9)}, r"residual=True needs hidden_units of one size"),
         ({"event_size": 2, "dtype": "float16"}, "dtype must be 'float32' or 'float64'; got 'float16'"),
         ({"event_size": 2, "log_scale_bound": 0.0}, "log_scale_bound must be a number above 0; got 0.0"),
+        ({"event_size": 2, "damped_beyond": -1.0}, "damped_beyond must be a number above 0; got -1.0"),
+        ({"event_size": 2, "damped_beyond": 10**400}, "damped_beyond must be a number above 0; got 1"),
         ({"event_size": 2, "layers": 3}, "maf takes the options event_size.*got 'layers'"),
         ({}, "event_size is missing"),
     ],

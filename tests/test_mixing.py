@@ -107,6 +107,18 @@ def test_a_flow_starts_as_the_gaussian_where_that_is_narrow(mix, rows):
     assert far_column(u) is None  # a second fit on the same rows has nothing to say
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(2, 3), (3, 3), (4, 5), (5, 5)])
+def test_rows_that_are_fewer_than_columns_are_whitened_no_farther_than_they_say(rows, columns):
+    """Without a few of them the others have no variance in some direction: it must not be taken to be zero."""
+    x, fresh = (np.random.default_rng(seed).normal(size=(n, columns)) for seed, n in ((0, rows), (1, 500)))
+    found = []
+    for whiten in (True, False):
+        flow = tff.maf(columns, whiten=whiten, num_layers=1, hidden_units=(4,), seed=0, dtype="float64")
+        flow.standardize(x)
+        found.append(np.mean(flow.log_prob(fresh)))
+    assert found[0] > 2 * found[1]  # both negative
+
+
 def test_whitening_knows_weights_and_columns_that_are_constant():
     x = np.concatenate([collinear(500, 3), np.full([500, 3], 9.0)]) * [1, 2, 3]
     weights = np.repeat([1.0, 0.0], 500)
@@ -217,6 +229,8 @@ def test_chains_damp_beyond_their_interval_at_least():
 
     assert [of(), of(interval=20.0), of(damped_beyond=None)] == [9.0, 20.0, None]
     assert of(circular={0: 1.0}, interval=20.0) == 20.0
+    flow = tff.naf(2, num_layers=1, hidden_units=(4,), damped_beyond=0.5, seed=0)  # without an interval
+    assert flow.layers[-1].network.features.damped_beyond == 0.5
 
 
 @pytest.mark.parametrize("name", ["nsf", "nsf_coupling"])

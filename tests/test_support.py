@@ -279,6 +279,7 @@ def test_a_student_without_the_teachers_support_is_refused():
         ((5, 1), 3.0, "row 6, column 'b' is 3, and its support is above -1 and below 3, without the ends"),
         ((7, 2), 17.0, "row 8, column 'c' is 17, and its support is whole numbers from 0 up to 16"),
         ((9, 2), 0.5, "row 10, column 'c' is 0.5, no whole number; train it without dequantize, or round it"),
+        ((9, 2), 2.0**41, "row 10, column 'c' is 2.19902e.12, too large for noise of .* at most 1.1e.12, or train it"),
     ],
 )
 def test_fit_refuses_rows_outside(place, value, said):

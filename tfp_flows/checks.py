@@ -2,6 +2,7 @@
 
 import numbers
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -166,7 +167,7 @@ def check_seed(seed: int) -> None:
 def check_positive(**values: float) -> None:
     """Raises `InputError` unless every argument is a finite number above 0."""
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < float("inf"):
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value <= sys.float_info.max:
             raise InputError(f"{name} must be a number above 0; got {in_short(value)}.")
 
 

@@ -363,6 +363,7 @@ def score(
     force: Force = False,
 ) -> None:
     """Print the mean negative log-likelihood of rows, in nats: lower is better; --out has each row's log_prob."""
+    from tfp_flows import datasets
     from tfp_flows.runs import Run
 
     with _readable(data) as source:
@@ -370,7 +371,8 @@ def score(
         scores = Run.open(run).score(source, seed=seed, **given)
     if out:
         with _writable(out) as path:
-            _write(path, scores.log_prob[:, None], header=["log_prob"], force=force)
+            rows = datasets.Table(scores.log_prob[:, None])  # which may be -inf
+            _write(path, rows, header=["log_prob"], force=force)
     (status if out == "-" else console).print(_measured(scores.metrics, "row"))
 
 
@@ -507,6 +509,9 @@ def _measured(metrics: dict[str, Any], row: str) -> str:
     else:
         at_most = "at most " if metrics.get("is_bound") else ""
         line = f"NLL {at_most}{metrics['nll']:.4f}{error} nats on {plural(metrics['rows'], row)} (lower is better)"
+    if "impossible" in metrics:
+        first, count = metrics["first_impossible"], metrics["impossible"]
+        line += f"; the log p of {plural(count, 'row')} is -inf, the first is row {first}"
     if "gap" in metrics:
         line += f"; gap to the entropy {metrics['gap']:.4f}"
     return line + (f"; {metrics['seconds']:.0f} s" if "seconds" in metrics else "")
@@ -569,11 +574,13 @@ def _support(texts: list[str] | None) -> dict[str, tuple[float | None, float | N
     for text in texts:
         name, *ends = text.rsplit(":", 2)
         try:
-            found[name.strip()] = tuple(float(end) if end.strip() else None for end in ends)
+            pair = tuple(float(end) if end.strip() else None for end in ends)
         except ValueError:
-            ends = []
-        if len(ends) != 2 or not name.strip():
+            pair = ()
+        if len(pair) != 2 or not name.strip() or not all(end is None or abs(end) < float("inf") for end in pair):
             raise InputError(f"{SUPPORT_FORM}; got {in_short(text)}.")
+        _check_new("support", name.strip(), found)
+        found[name.strip()] = pair
     return found
 
 
@@ -589,8 +596,14 @@ def _circular(texts: list[str] | None) -> dict[str, float | tuple[float, float]]
             raise InputError(
                 f"circular must be NAME:PERIOD or NAME:LOW:HIGH, as in hour:24 or angle:-180:180; got {text!r}."
             )
+        _check_new("circular", name.strip(), found)
         found[name.strip()] = tuple(ends) if is_pair else ends[0]
     return found or None
+
+
+def _check_new(option: str, name: str, found: dict[str, Any]) -> None:
+    if name in found:
+        raise InputError(f"{option} must have one entry for each column; got {in_short(name)}, which has two.")
 
 
 def _number(text: str) -> float | None:

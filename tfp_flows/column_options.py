@@ -46,6 +46,9 @@ def chain_options(settings: dict[str, Any], table: "Table", is_law: bool) -> dic
     whole = sorted(set(positions("dequantize", settings.get("dequantize") or [], table)))
     support = _by_place("support", settings, table, whole, check_ends)
     circular = _by_place("circular", settings, table, whole, check_period)
+    both = [name for name in settings.get("support") or {} if circular.keys() & set(_places("support", [name], table))]
+    if both:
+        raise InputError(f"support must be of other columns than circular; got {in_short(both[0])} in both.")
     if settings.get("auto"):
         if is_law:
             raise InputError(f"auto must have the rows of a file to look at; {table.name} is a law of the whole plane.")
@@ -68,13 +71,18 @@ def _by_place(
 ) -> dict[int, Any]:
     """What a setting says of columns, which it names, by their numbers from 0."""
     named = settings.get(argument) or {}
-    known = table.columns or ()
-    places = positions(argument, [int(k) if k.isdecimal() and k not in known else k for k in named], table)
+    places = _places(argument, list(named), table)
     for place, name in zip(places, named, strict=True):
         if places.count(place) > 1:
             raise InputError(f"{argument} must have one entry for each column; got {name!r}, which has two.")
         check(name, named[name], place in whole)
     return dict(zip(places, named.values(), strict=True))
+
+
+def _places(argument: str, keys: list[str], table: "Table") -> list[int]:
+    """The same of keys, among which numbers are texts, as in JSON."""
+    known = table.columns or ()
+    return positions(argument, [int(k) if k.isdecimal() and k not in known else k for k in keys], table)
 
 
 def positions(argument: str, columns: list[str | int], table: "Table") -> list[int]:

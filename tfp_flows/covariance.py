@@ -7,7 +7,7 @@ __all__ = ["MOST_COLUMNS", "is_narrow", "shrunk_correlation"]
 MOST_COLUMNS = 128  # for which a matrix costs nothing beside a network
 NARROW = 0.03  # variance of a combination of columns, of size 1, below which whitening pays: benchmarks/quality.py
 FOLDS = 5
-SHRINKAGES = np.geomspace(1e-8, 0.5, 32)
+SHRINKAGES = np.geomspace(0.5, 1e-8, 32)  # of equal ones the first, as among those of two rows
 MOST_ROWS = 20_000  # to choose the shrinkage by; all are used for the correlations
 
 
@@ -59,9 +59,10 @@ def _left_out_nll(z: np.ndarray, weights: np.ndarray) -> np.ndarray:
         if not weights[here].any() or not weights[others].any():
             continue
         # not correlations, which would be of other standard deviations than those of the rows that are left out
-        eigenvalues, vectors = np.linalg.eigh(_moments(z[others], weights[others]))
+        mean = np.average(z[others], axis=0, weights=weights[others])  # else a row is minus the sum of all others
+        eigenvalues, vectors = np.linalg.eigh(_moments(z[others] - mean, weights[others]))
         shrunk = (1 - SHRINKAGES[:, None]) * np.maximum(eigenvalues, 0.0) + SHRINKAGES[:, None]
-        distances = (z[here] @ vectors) ** 2 @ (1 / shrunk).T
+        distances = ((z[here] - mean) @ vectors) ** 2 @ (1 / shrunk).T
         nll += weights[here].sum() * (np.log(shrunk).sum(axis=1) + _medians(distances, weights[here]))
     return nll
 

@@ -617,7 +617,10 @@ def _summary(log_prob: "np.ndarray", entropy: float | None) -> dict[str, Any]:
 
     log_prob = log_prob.astype(np.float64)
     metrics = {"rows": len(log_prob), "nll": float(-log_prob.mean())}
-    if len(log_prob) > 1:
+    impossible = np.flatnonzero(np.isneginf(log_prob))
+    if len(impossible):
+        metrics |= {"impossible": len(impossible), "first_impossible": int(impossible[0]) + 1}
+    elif len(log_prob) > 1:
         metrics["standard_error"] = float(log_prob.std(ddof=1) / np.sqrt(len(log_prob)))
     if entropy is not None:
         metrics |= {"entropy": entropy, "gap": metrics["nll"] - entropy}

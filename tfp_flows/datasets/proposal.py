@@ -16,6 +16,7 @@ __all__ = ["Proposal", "propose"]
 NEAR = 0.05  # of an interval's length: rows this near to both ends speak for it
 LONG_TAIL = 1.0  # skewness, that of an exponential law is 2
 LARGEST_BYTE = 255.0
+MOST_WHOLE = 2.0**40  # beyond it rounding leaves few noises of [0, 1) different
 
 
 class Proposal(dict[str, Any]):
@@ -73,7 +74,7 @@ def propose(x: Any, *, columns: Sequence[str] | None = None) -> Proposal:
     support, whole, reasons = {}, [], {}
     for i in range(rows.shape[1]):
         column, where = rows[:, i].astype(np.float64), column_label(i, labels)
-        if discrete.get(i) == "whole":
+        if discrete.get(i) == "whole" and np.abs(column).max() <= MOST_WHOLE:
             whole.append(i)
             ends, reason = _of_whole(column)
             reasons[i] = f"{where} is {reason}"

@@ -18,7 +18,7 @@ MIN_SLOPE = 1e-3  # smallest slope at a knot
 WIDEST = 1000.0  # data are of the order of 1, and bins of a wider interval are wider than float32 is fine
 TAILS = {"identity": 0, "equal": 1, "free": 2}  # how many slopes at the ends are learnt
 LARGE_LOGIT = 30.0  # below, a sum of exponentials is finite
-FAR = 1e15  # where a smooth bound is reached, to the last bit
+FAR = 1e4  # where a smooth bound is reached, to the last bit of float32; gradients of far rows, times it, are finite
 SLOPE_BOUND = 10.0  # of what a network says of a slope, where logits are bounded
 LOG_TAIL_BOUND = 0.5  # of lines, whose slopes multiply in a chain, far off the data too: benchmarks/README.md
 

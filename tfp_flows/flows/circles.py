@@ -105,9 +105,10 @@ def circles_of(options: Mapping[str, Any], whole: Sequence[int], orders: Sequenc
     places = [sorted(ends)]
     for order in orders:
         places.append(places[-1] if order is None else [k for k, i in enumerate(np.argsort(order)) if i in places[-1]])
-    interval, damped = options.get("interval", 3.0), options.get("damped_beyond")
-    damped = None if damped is None else max(damped, interval)  # a spline bends all of its interval
-    return Circles(ends, places[1:], event_size, interval, damped, options["dtype"])
+    damped = options.get("damped_beyond")
+    if damped is not None and "interval" in options:
+        damped = max(damped, options["interval"])  # a spline bends all of it
+    return Circles(ends, places[1:], event_size, options.get("interval", 3.0), damped, options["dtype"])
 
 
 def check_period(key: Any, period: Any, is_whole: bool) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_positive, check_sizes, given
+from tfp_flows.checks import check_number, check_positive, check_sizes, given
 from tfp_flows.errors import InputError
 from tfp_flows.recipe import written_plainly
 from tfp_flows.words import in_short
@@ -13,6 +13,7 @@ from tfp_flows.words import in_short
 __all__ = ["PLAIN", "CircularFourier", "Fourier", "as_seen", "check_features"]
 
 MOST_OCTAVES = 16
+INTERVALS = 1e-30, 1e30  # whose waves float32 has
 DAMPED = 0.02  # slope of what is seen far off: benchmarks/off_data.py
 
 
@@ -48,7 +49,8 @@ class Fourier:
             raise InputError(
                 f"octaves must be at most {MOST_OCTAVES}, as float32 has no faster waves; got {self.octaves!r}."
             )
-        check_positive(interval=self.interval, **given(damped_beyond=self.damped_beyond))
+        check_number("interval", self.interval, *INTERVALS)
+        check_positive(**given(damped_beyond=self.damped_beyond))
 
     @property
     def width(self) -> int:

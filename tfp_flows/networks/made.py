@@ -228,9 +228,10 @@ def _degrees(order: str | Sequence[int], event_size: int, rng: np.random.Generat
                 f"order must be one of {', '.join(ORDERS)} or a permutation of 1..D; got {in_short(order)}."
             )
         return {"left-to-right": natural, "right-to-left": natural[::-1], "random": rng.permutation(natural)}[order]
-    if sorted(np.ravel(order).tolist(), key=str) != sorted(natural.tolist(), key=str):
+    degrees = np.array(order)
+    if degrees.ndim != 1 or degrees.dtype.kind not in "iu" or sorted(degrees.tolist()) != natural.tolist():
         raise InputError(f"order must be a permutation of 1..{event_size}; got {in_short(order)}.")
-    return np.asarray(order)
+    return degrees.astype(int)
 
 
 def _hidden_degrees(units: int, event_size: int, context_size: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfp_flows.datasets.proposal import MOST_WHOLE
 from tfp_flows.datasets.refusals import column_label
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
@@ -35,6 +36,13 @@ def check_inside(
     if broken.any():
         row, column = np.argwhere(broken)[0]
         raise InputError(f"{place(row, column)}, no whole number; train it without dequantize, or round it.")
+    broken[:, whole] = np.abs(x[:, whole]) > MOST_WHOLE
+    if broken.any():
+        row, column = np.argwhere(broken)[0]
+        raise InputError(
+            f"{place(row, column)}, too large for noise of [0, 1) beside it; take so much off the column that it is at "
+            f"most {MOST_WHOLE:.2g}, or train it without dequantize."
+        )
     if flow.support is None:
         return
     low, high = (ends.astype(x.dtype) for ends in flow.support)
