@@ -57,6 +57,7 @@ def run(
     flow, loss = model.flow, model.loss_name
     best = BestWeights(flow.variables, start, loss, validation is not None, patience)
     watch, history = StopWhenNotFinite(loss), tf.keras.callbacks.History()
+    history.set_model(model)  # which Keras would not, of a training that has nothing left to do
     refresh = []
     if set_batch_norm and has_batch_norm(flow):
         refresh = [BatchNormStatistics(set_batch_norm, validation is not None)]
