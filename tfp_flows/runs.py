@@ -76,7 +76,7 @@ class Run:
     >>> options = {"num_layers": 1}
     >>> run = tff.Run.train(folder, flow="mlp", options=options, data="gaussian", epochs=1, verbose=False)
     >>> sorted(run.metrics)
-    ['entropy', 'epochs', 'gap', 'nll', 'rows', 'seconds', 'standard_error']
+    ['entropy', 'epochs', 'gap', 'nll', 'rows', 'seconds', 'standard_error', 'weight_decay']
     >>> tff.Run.open(folder).flow.sample(3, seed=0).shape
     TensorShape([3, 2])
     """
