@@ -1,9 +1,12 @@
 """How values and counts are put into sentences."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 import tfp_flows as tff
+from tfp_flows.checks import check_positive
 from tfp_flows.words import in_short, plural
 
 
@@ -24,6 +27,15 @@ class Mute:
 )
 def test_a_value_is_shown_in_short(value, expected):
     assert in_short(value) == expected
+
+
+@pytest.mark.filterwarnings("error")
+def test_positive_numbers_of_any_kind():
+    for value in (1, 0.5, np.float16(1), np.float32(3e38), np.int64(5), np.uint8(3), Fraction(1, 3)):
+        check_positive(rate=value)
+    for value in (0, -1, 10**400, Fraction(10**400), np.float32("inf"), np.float16("nan"), True, "1", None):
+        with pytest.raises(tff.InputError, match="rate must be a number above 0; got"):
+            check_positive(rate=value)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 1000])

@@ -167,7 +167,9 @@ def check_seed(seed: int) -> None:
 def check_positive(**values: float) -> None:
     """Raises `InputError` unless every argument is a finite number above 0."""
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value <= sys.float_info.max:
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        too_large = isinstance(value, numbers.Rational) and value > sys.float_info.max
+        if not is_number or too_large or not 0 < value < float("inf"):
             raise InputError(f"{name} must be a number above 0; got {in_short(value)}.")
 
 

@@ -80,7 +80,7 @@ def _by_place(
 
 
 def _places(argument: str, keys: list[str], table: "Table") -> list[int]:
-    """The same of keys, among which numbers are texts, as in JSON."""
+    """Where the columns stand that a setting has as keys, among which numbers are texts, as in JSON."""
     known = table.columns or ()
     return positions(argument, [int(k) if k.isdecimal() and k not in known else k for k in keys], table)
 
