@@ -34,7 +34,7 @@ def fit_teacher() -> tff.Flow:
 
 def run(teacher: tff.Flow, constants: dict, options: dict) -> dict:
     """One student."""
-    module = importlib.import_module("tfp_flows.training.distill")
+    module = importlib.import_module("tfp_flows.training.own_samples")
     before = {name: getattr(module, name) for name in constants}
     vars(module).update(constants)
     student = tff.iaf(event_size=2, num_layers=6, log_scale_bound=2.0, seed=1)

@@ -1,6 +1,5 @@
 """distill: fit a flow that samples fast to one that scores fast, on the student's own samples."""
 
-import functools
 import os
 import warnings
 from typing import Any
@@ -9,32 +8,22 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.checks import check_number, check_sizes
 from tfp_flows.datasets import as_table, matched
 from tfp_flows.datasets.refusals import some_of
-from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
+from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.identity import Identity, recipe_as_read
 from tfp_flows.probes import probes_of_law
 from tfp_flows.recipe import unwritten
 from tfp_flows.training.callbacks import values_of
-from tfp_flows.training.checkpoint import as_plan
 from tfp_flows.training.history import History
-from tfp_flows.training.loop import run, uses_xla
-from tfp_flows.training.model import TrainedFlow
-from tfp_flows.training.options import check_options
-from tfp_flows.training.rates import adam, schedule_for
-from tfp_flows.training.rows import Rows, identity_of, steps_at_once, untuned
-from tfp_flows.training.standard import coarse_column, coarse_detail
+from tfp_flows.training.names import Names
+from tfp_flows.training.own_samples import STATISTICS_ROWS, Density, as_int32, check_draws, fit_on_own_samples
+from tfp_flows.training.rows import Rows, identity_of
 from tfp_flows.words import plural
 
 __all__ = ["distill"]
 
-STATISTICS_ROWS = 10_000  # teacher's samples that the student is standardised by
-VALIDATION_BATCHES, VALIDATION_BATCH = 5, 2_000  # small batches, as a training may have, would take their time
-ROUNDING_ROWS = 1_000  # student's samples that must not be lost in rounding
-FIRST_POWER = 0.02  # of the teacher's density, when the warm-up begins
-OUTLIER = 30.0  # nats
 FAR = 10.0  # nats: a student's samples are e^10 times less likely to the teacher than to itself
 
 
@@ -120,17 +109,16 @@ def distill(
 
     Source: van den Oord et al., Parallel WaveNet, arXiv:1711.10433.
     """
-    if not isinstance(student, Flow):
-        raise InputError(f"student must be a tff.Flow; got a {type(student).__name__}.")
+    check_draws("student", student)
     if not hasattr(teacher, "log_prob"):
         raise InputError(f"teacher must be a flow or another distribution; got a {type(teacher).__name__}.")
-    if student.reparameterization_type != tfp.distributions.FULLY_REPARAMETERIZED:
-        raise InputError(
-            "student must have samples that are differentiable in its variables: those of its base, "
-            f"{student.distribution.name}, are not."
-        )
-    check_sizes(batch_size=batch_size, steps_per_epoch=steps_per_epoch)
-    callbacks, rate = check_options(
+    history = fit_on_own_samples(
+        student,
+        _density_of(teacher, student, context, seed),
+        training="distill",
+        called="student",
+        loss="kl",
+        warm_up=warm_up,
         epochs=epochs,
         batch_size=batch_size,
         steps_per_epoch=steps_per_epoch,
@@ -146,59 +134,15 @@ def distill(
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
     )
-    check_number("warm_up", warm_up, 0, 1)
-    contexts, names = _contexts(teacher, student, context)
-    named, before = student, (student.columns, student.context_columns)
-    teacher, student = getattr(teacher, "continuous", teacher), student.continuous  # whole numbers have no gradient
-    steps, block = epochs * steps_per_epoch, steps_at_once(steps_per_epoch)
-    model = _Distillation(student, teacher)
-    model.compile(
-        optimizer or adam(rate, schedule or schedule_for(student), steps, clip_norm),
-        jit_compile=uses_xla(jit_compile, steps),
-    )
-    model.optimizer.build(model.trainable_variables)
-    start = values_of(student.variables)
-    if student.is_unstandardized:
-        rows, of_rows = _standard_rows(teacher, contexts, seed)
-        student.standardize(rows, context=of_rows)
-    _check_rounding(student, contexts, start)
-    power = round(warm_up * steps)
-    plan = None
-    if checkpoint is not None:
-        settings = {"epochs": epochs, "batch_size": batch_size, "steps_per_epoch": steps_per_epoch, "warm_up": warm_up}
-        settings |= {"patience": patience, "seed": seed, "xla": uses_xla(jit_compile, steps)}
-        settings |= {"training": "distill", "rows": identity_of(Rows(contexts)), **_settings_of(teacher)}
-        plan = as_plan(checkpoint, checkpoint_every, model, settings)
-    named.columns, named.context_columns = names
-    train = functools.partial(
-        run,
-        model,
-        lambda i: untuned(
-            _noise(seed, contexts, batch_size, student.dtype.name, power, i * block).batch(block, drop_remainder=True)
-        ),
-        epochs=epochs,
-        steps=steps_per_epoch // block,
-        at_once=1,
-        inside=True,
-        validation=untuned(
-            _noise(seed + 1, contexts, VALIDATION_BATCH, student.dtype.name).take(VALIDATION_BATCHES).cache()
-        ),
-        set_batch_norm=None,
-        start=start,
-        patience=patience,
-        callbacks=callbacks,
-        verbose=verbose,
-        learning_rate=rate,
-        checkpoint=plan,
-    )
-    try:
-        history = train()
-    except (DivergenceError, TrainingInterrupted) as error:
-        if error.history is None or error.history.best_epoch is None:  # the student is as it was before
-            named.columns, named.context_columns = before
-        raise
     _warn_if_far(history)
     return history
+
+
+def _density_of(teacher: tfp.distributions.Distribution, student: Flow, context: Any, seed: int) -> Density:
+    """The density that the student is fitted to; `InputError` if the two do not fit together."""
+    contexts, names = _contexts(teacher, student, context)
+    law = getattr(teacher, "continuous", teacher)  # whole numbers have no gradient
+    return Density(law.log_prob, contexts, lambda: _standard_rows(law, contexts, seed), names, _settings_of(law))
 
 
 def _warn_if_far(history: History) -> None:
@@ -220,58 +164,9 @@ def _settings_of(teacher: tfp.distributions.Distribution) -> dict[str, Any]:
     return {"teacher": Identity(recipe, probes)._asdict(), "teacher's variables": values}
 
 
-class _Distillation(TrainedFlow):
-    """The student as a Keras model whose batches are seeds of noise `[2]` and contexts `[B, C]`, whose C may be 0."""
-
-    def __init__(self, student: Flow, teacher: tfp.distributions.Distribution) -> None:
-        super().__init__(student, "kl", name="distillation", in_blocks=True)
-        # Not the teacher itself: tf_keras would find its variables, and train them too.
-        self._log_prob_of_teacher = lambda x, **kwargs: teacher.log_prob(x, **kwargs)
-
-    def losses_of(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """Each sample's part in the estimate of KL(student, teacher), and ones."""
-        seed, context, power = data
-        if context.shape[-1]:
-            x, log_prob = self.flow.sample_and_log_prob((), seed=seed, context=context)
-            kl = log_prob - power * self._log_prob_of_teacher(x, context=context)
-        else:
-            x, log_prob = self.flow.sample_and_log_prob(context.shape[0], seed=seed)
-            kl = log_prob - power * self._log_prob_of_teacher(x)
-        return _without_outliers(kl) if training else kl, tf.ones_like(kl)
-
-
-def _without_outliers(kl: tf.Tensor) -> tf.Tensor:
-    """Differences of log-densities, those above `OUTLIER` nats on a logarithmic scale.
-
-    Where the teacher has next to no mass its log-density is far below anything else, and one such sample would be all
-    that a step sees. It keeps the direction of its gradient, but no more than the weight of the others.
-    """
-    excess = tf.nn.relu(kl - OUTLIER)
-    return tf.minimum(kl, OUTLIER) + OUTLIER * tf.math.log1p(excess / OUTLIER)
-
-
-def _noise(
-    seed: int, contexts: np.ndarray, batch_size: int, dtype: str, warm_up: int = 0, start: int = 0
-) -> tf.data.Dataset:
-    """Endless batches, from number `start` on: a seed of noise, a context for each sample, the teacher's power."""
-    rows = tf.constant(contexts)
-
-    def batch(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        key = tf.stack([_as_int32(seed), tf.cast(i, tf.int32)])
-        index = tf.random.stateless_uniform([batch_size], key, maxval=max(1, len(contexts)), dtype=tf.int32)
-        part = tf.minimum(tf.ones([], dtype), tf.cast(i + 1, dtype) / max(1, warm_up))
-        power = FIRST_POWER + (1.0 - FIRST_POWER) * part
-        return key, tf.gather(rows, index) if contexts.size else tf.zeros([batch_size, 0], dtype), power
-
-    return tf.data.Dataset.counter(start).map(batch)
-
-
-_Names = tuple[str, ...] | None
-
-
 def _contexts(
     teacher: tfp.distributions.Distribution, student: Flow, context: Any
-) -> tuple[np.ndarray, tuple[_Names, _Names]]:
+) -> tuple[np.ndarray, tuple[Names, Names]]:
     """The contexts as `[N, C]`, without columns if there are none, and the names of the student's columns and of these.
 
     `InputError` if the two do not fit together.
@@ -314,7 +209,7 @@ def _contexts(
     return contexts, (names, of_context or as_table(context, name="context").columns)
 
 
-def _names(which: str, teacher: tfp.distributions.Distribution, student: Flow) -> _Names:
+def _names(which: str, teacher: tfp.distributions.Distribution, student: Flow) -> Names:
     """The names of columns that either knows; `InputError` if they know others."""
     names = [getattr(flow, which, None) for flow in (teacher, student)]
     if None not in names and list(names[0]) != list(names[1]):
@@ -331,30 +226,8 @@ def _standard_rows(
     teacher: tfp.distributions.Distribution, contexts: np.ndarray, seed: int
 ) -> tuple[tf.Tensor, np.ndarray | None]:
     """Samples of the teacher, and the context of each if there are any."""
-    key = tf.stack([_as_int32(seed), -1])
+    key = tf.stack([as_int32(seed), -1])
     if not contexts.size:
         return teacher.sample(STATISTICS_ROWS, seed=key), None
     drawn = np.random.default_rng(seed).integers(len(contexts), size=STATISTICS_ROWS)
     return teacher.sample(seed=key, context=contexts[drawn]), contexts[drawn]
-
-
-def _check_rounding(student: Flow, contexts: np.ndarray, start: list[np.ndarray]) -> None:
-    """`InputError`, with the student as it was, where its samples in float32 would all be the same to the teacher."""
-    if student.dtype != tf.float32:
-        return
-    few = contexts[:ROUNDING_ROWS]
-    shape, given = ((), {"context": few}) if contexts.size else (ROUNDING_ROWS, {})
-    x = student.sample_in_float64(shape, seed=0, **given).numpy()
-    found = coarse_column(x) or coarse_detail(student, x)
-    if found:
-        for variable, value in zip(student.variables, start, strict=True):
-            variable.assign(value)
-        raise InputError(
-            f"the student's samples, which it is fitted on, would be rounded: {found}; subtract an offset from the "
-            'column, or build teacher and student with dtype="float64".'
-        )
-
-
-def _as_int32(seed: int) -> tf.Tensor:
-    """The 32 bits of a seed, as TensorFlow has them in its seeds."""
-    return tf.constant(int(np.uint32(seed % 2**32).view(np.int32)), tf.int32)

@@ -1,6 +1,5 @@
 """fit: train a flow by maximum likelihood, with what people expect of it."""
 
-import functools
 import os
 import sys
 import warnings
@@ -13,7 +12,7 @@ from tfp_flows.bijectors import MaskedAutoregressiveFlow
 from tfp_flows.checks import check_flags, check_number, check_part, given
 from tfp_flows.datasets import Dataset
 from tfp_flows.datasets.columns import column_warnings, context_warnings
-from tfp_flows.errors import DivergenceError, InputError, RoundingWarning, TrainingInterrupted
+from tfp_flows.errors import InputError, RoundingWarning
 from tfp_flows.flow import Flow
 from tfp_flows.training.batch_norm import check_whole_batches
 from tfp_flows.training.callbacks import values_of
@@ -21,6 +20,7 @@ from tfp_flows.training.checkpoint import as_plan
 from tfp_flows.training.history import History
 from tfp_flows.training.loop import run, uses_xla
 from tfp_flows.training.model import FlowModel
+from tfp_flows.training.names import naming
 from tfp_flows.training.options import check_options
 from tfp_flows.training.rates import adam, decay_for, schedule_for
 from tfp_flows.training.rows import Rows, Source, as_source, as_validation, batches_of, identity_of, steps_at_once
@@ -192,32 +192,25 @@ def fit(
         settings |= {"entropy": floor, "validation_split": validation_split, "xla": xla, "seed": seed}
         settings["weight_decay"] = decay
         plan = as_plan(checkpoint, checkpoint_every, model, _identity(flow, source, settings))
-    names = flow.columns, flow.context_columns
-    flow.columns, flow.context_columns = names[0] or source.columns, names[1] or source.context_columns
-    train = functools.partial(
-        run,
-        model,
-        lambda i: source.batches(i * max(1, source.in_blocks)),
-        epochs=epochs,
-        steps=source.steps // max(1, source.in_blocks),
-        at_once=at_once,
-        inside=source.identity is not None,
-        validation=None if source.validation is None else batches_of(source.validation, VALIDATION_BATCH),
-        set_batch_norm=lambda: flow.set_batch_norm(source.rows.x, source.rows.context),
-        start=start,
-        patience=patience,
-        callbacks=callbacks,
-        verbose=verbose,
-        learning_rate=rate,
-        checkpoint=plan,
-        blame=lambda: _rows_without_density(flow, source),
-    )
-    try:
-        return train()
-    except (DivergenceError, TrainingInterrupted) as error:
-        if error.history is not None and error.history.best_epoch is None:  # the flow is as it was before
-            flow.columns, flow.context_columns = names
-        raise
+    names = flow.columns or source.columns, flow.context_columns or source.context_columns
+    with naming(flow, *names):
+        return run(
+            model,
+            lambda i: source.batches(i * max(1, source.in_blocks)),
+            epochs=epochs,
+            steps=source.steps // max(1, source.in_blocks),
+            at_once=at_once,
+            inside=source.identity is not None,
+            validation=None if source.validation is None else batches_of(source.validation, VALIDATION_BATCH),
+            set_batch_norm=lambda: flow.set_batch_norm(source.rows.x, source.rows.context),
+            start=start,
+            patience=patience,
+            callbacks=callbacks,
+            verbose=verbose,
+            learning_rate=rate,
+            checkpoint=plan,
+            blame=lambda: _rows_without_density(flow, source),
+        )
 
 
 def _identity(flow: Flow, source: Source, settings: dict[str, Any]) -> dict[str, Any]:

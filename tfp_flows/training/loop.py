@@ -45,14 +45,15 @@ def run(
     learning_rate: float | None,
     checkpoint: CheckpointPlan | None,
     blame: Callable[[], str] = str,
+    stacklevel: int = 3,
 ) -> Any:
     """Keras' `History` of a compiled model with a `flow` and a `loss_name`, trained; its best weights are restored.
 
     `learning_rate` is Adam's, or None beside an optimizer of the user's own. `steps` of an epoch and `at_once` of
     them in a call are in Keras' count; `batches(i)` are those from the i-th on, and `inside` says whether i may lie
     within an epoch. `start` has the values of the flow's variables from before anything was touched. `blame()` says
-    which rows have no finite loss. The weights that training starts from are kept too where it has a validation,
-    and restored where no epoch is better.
+    which rows have no finite loss, and `stacklevel` is that of the user's call. The weights that training starts from
+    are kept too where it has a validation, and restored where no epoch is better.
     """
     flow, loss = model.flow, model.loss_name
     best = BestWeights(flow.variables, start, loss, validation is not None, patience)
@@ -113,7 +114,7 @@ def run(
         warnings.warn(
             f"no epoch had a lower validation {loss.upper()} than the start, whose weights are restored: "
             f"a lower learning rate, a smaller flow or more {more} may work.",
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
     if verbose and best.ended:
         STATUS.print(f"stopped after epoch {len(history.epoch)}, as {patience} brought nothing better: {_kept(best)}")
