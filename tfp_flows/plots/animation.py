@@ -1,6 +1,7 @@
 """The flow as a film: points pulled from the latent Gaussian to the data."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,17 @@ from tfp_flows.atomic import atomic_path
 from tfp_flows.checks import check_path
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.plots.frames import Limits, aspect_of, check_figure, height_of, limits_of, quadrant_colours, scatter
-from tfp_flows.plots.layers import latent_draws, path_of
+from tfp_flows.plots.frames import (
+    Limits,
+    aspect_of,
+    check_figure,
+    height_of,
+    label_axes,
+    limits_of,
+    quadrant_colours,
+    scatter,
+)
+from tfp_flows.plots.layers import data_title, latent_draws, of_plane, path_of
 from tfp_flows.words import in_short
 
 __all__ = ["animate_flow"]
@@ -24,6 +34,8 @@ def animate_flow(
     flow: Flow,
     path: str | os.PathLike,
     *,
+    context: np.ndarray | None = None,
+    columns: Sequence[str | int] | None = None,
     n: int = 4000,
     limits: Limits | None = None,
     frames: int = 100,
@@ -37,8 +49,10 @@ def animate_flow(
     the data's and stay the same throughout.
 
     Args:
-      flow: a flow without context, of D of at least 2; the first two columns are shown.
+      flow: a flow of D of at least 2.
       path: the file to write: .gif, or .mp4 where there is an ffmpeg.
+      context: the one row `[C]` that a conditional flow is shown at.
+      columns: which two to show, by names or numbers from 0, of more than two.
       n: how many points.
       limits: the frame; by default one that holds nearly all of the data, and most points of every layer.
       frames: pictures in all, a fifth of which rest at the ends.
@@ -50,7 +64,8 @@ def animate_flow(
       The figure, as it is in the last picture.
 
     Raises:
-      InputError: for another ending, an .mp4 without ffmpeg, or an existing file.
+      InputError: for another ending, an .mp4 without ffmpeg, or an existing file; for one dimension, more than two and
+        no word of which, or a context that is not one row.
 
     >>> import pathlib, tempfile, tfp_flows as tff
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "flow.gif"
@@ -66,13 +81,17 @@ def animate_flow(
         raise InputError(f"path must end in {' or '.join(WRITERS)}; got {in_short(str(path))}.")
     if not animation.writers.is_available(WRITERS[path.suffix]):
         raise InputError(f"{path} needs ffmpeg, which is not on the PATH: install it, or write a .gif.")
-    latent = latent_draws(flow, n, seed)
-    stages = path_of(flow, latent)
+    context, two = of_plane(flow, context, columns)
+    latent = latent_draws(flow, n, seed, context)
+    stages = path_of(flow, latent, two, context)
     frame = limits or _frame_of(stages)
     figure = Figure(figsize=(7.2, 7.2 * height_of(frame) + 0.3), layout="constrained")
     axis = figure.add_subplot()
-    dots = scatter(axis, stages[0], quadrant_colours(latent))
+    dots = scatter(axis, stages[0], quadrant_colours(latent[:, two]))
     axis.set(xlim=frame[0], ylim=frame[1], aspect=aspect_of(frame), xticks=[], yticks=[])
+    if context is not None or flow.event_size > 2:
+        axis.set_title(data_title(flow, context, two))
+        label_axes([axis], flow, two)
     writer = animation.writers[WRITERS[path.suffix]](fps=fps)
     with atomic_path(path, force=force) as temporary, writer.saving(figure, str(temporary), dpi=100):
         for at in _times(len(stages) - 1, frames):

@@ -13,6 +13,7 @@ from tfp_flows.datasets import Dataset
 from tfp_flows.door import exact, with_last
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.plots.contexts import check_unconditional, law_text, one_context
 from tfp_flows.plots.frames import Limits, aspect_of, check_figure, colour_bar, label_axes, one_period, panels, wider
 from tfp_flows.words import in_short
 
@@ -22,7 +23,10 @@ CHUNK = 5_000  # rows that a density is evaluated at together
 
 
 def log_prob_of(flow: Flow, x: np.ndarray, context: np.ndarray | None = None) -> np.ndarray:
-    """`flow.log_prob(x, context=context)` of many rows `[N, D]`, piece by piece, as an array `[N]`."""
+    """`flow.log_prob(x, context=context)` of many rows `[N, D]`, piece by piece, as an array `[N]`.
+
+    The context is one row `[C]` for all of them, or `[N, C]`, one for each.
+    """
     check_figure(flow)
     x = with_last(exact(x, flow.columns, "x", flow.event_size), flow.event_size, "x").numpy()
     if x.ndim != 2:
@@ -65,8 +69,13 @@ def _compiled(flow: Flow) -> tf.types.experimental.PolymorphicFunction:
     return tf.function(log_prob, autograph=False)
 
 
-def integral(flow: Flow, limits: Limits, resolution: int = 500) -> float:
+def integral(flow: Flow, limits: Limits, resolution: int = 500, *, context: np.ndarray | None = None) -> float:
     """The flow's mass in a box of the plane, by the midpoint rule: 1.00 for a box that holds all of it.
+
+    That of a conditional flow is at one context `[C]`, and is 1.00 at each.
+
+    Raises:
+      InputError: if the flow is not one of two dimensions, or the context is not one row.
 
     >>> import tfp_flows as tff
     >>> flow = tff.nice(event_size=2, num_layers=2, seed=0)
@@ -74,18 +83,20 @@ def integral(flow: Flow, limits: Limits, resolution: int = 500) -> float:
     1.0
     """
     check_figure(flow, limits, resolution=resolution)
-    cell, log_prob, _ = _on_grid(flow, limits, (resolution, resolution))
+    cell, log_prob, _ = _on_grid(flow, limits, (resolution, resolution), one_context(flow, context))
     return float(np.exp(log_prob).sum() * cell)
 
 
-def density(flow: Flow, *, limits: Limits, resolution: int = 400) -> Figure:
+def density(flow: Flow, *, limits: Limits, context: np.ndarray | None = None, resolution: int = 400) -> Figure:
     """The flow's density over the plane, on a log scale, with its integral in the title; of whole numbers, with noise.
+
+    Of a conditional flow it is that at one context `[C]`, which the title names.
 
     The picture shows `limits`, in `resolution^2` cells; the integral is taken over a box twice as wide and high, around
     it, in as many. Of a circular column both have one period.
 
     Raises:
-      InputError: if the flow is not one of two dimensions.
+      InputError: if the flow is not one of two dimensions, or the context is not one row.
 
     >>> import tfp_flows as tff
     >>> flow = tff.nice(event_size=2, num_layers=2, seed=0)
@@ -93,9 +104,10 @@ def density(flow: Flow, *, limits: Limits, resolution: int = 400) -> Figure:
     <Figure size ... with 2 Axes>
     """
     check_figure(flow, limits, resolution=resolution)
+    context = one_context(flow, context)
     limits, box = one_period(flow, limits), one_period(flow, wider(limits, 2.0))
-    cell, log_prob, _ = _on_grid(flow, limits, _cells_of(limits, resolution))
-    total = float(np.exp(log_prob).sum() * cell) + _mass_around(flow, box, resolution)
+    cell, log_prob, _ = _on_grid(flow, limits, _cells_of(limits, resolution), context)
+    total = float(np.exp(log_prob).sum() * cell) + _mass_around(flow, box, resolution, context)
     figure, (axis,) = panels(1, limits=limits, bar=True)
     top = _top(log_prob)
     image = axis.imshow(
@@ -107,9 +119,10 @@ def density(flow: Flow, *, limits: Limits, resolution: int = 400) -> Figure:
         cmap="cividis",
         aspect=aspect_of(limits),
     )
-    colour_bar(image, axis, limits, "log p(x), nats")
+    colour_bar(image, axis, limits, "log p(x), nats" if context is None else "log p(x | c), nats")
     label_axes([axis], flow)
-    axis.set_title(f"Density of {flow.name}; its integral over twice this frame is {total:.2f}")
+    name = "Density" if context is None else f"{law_text(flow, context)}\nDensity"
+    axis.set_title(f"{name} of {flow.name}; its integral over twice this frame is {total:.2f}")
     return figure
 
 
@@ -121,10 +134,13 @@ def gap_map(flow: Flow, law: Dataset, *, limits: Limits | None = None, resolutio
     shown in greys, and the title says what share of the model's mass lies there.
 
     Args:
-      flow: a flow of two dimensions, without context.
+      flow: a flow of two dimensions, without context, as the laws of `tff.datasets` have none.
       law: one of `tff.datasets`.
       limits: the frame; by default the law's.
       resolution: the square root of the number of cells, which are squares.
+
+    Raises:
+      InputError: for another flow, or another law.
 
     >>> import tfp_flows as tff
     >>> flow = tff.nice(event_size=2, num_layers=2, seed=0)
@@ -134,6 +150,7 @@ def gap_map(flow: Flow, law: Dataset, *, limits: Limits | None = None, resolutio
     check_figure(flow, limits, resolution=resolution)
     if not isinstance(law, Dataset) or law.event_size != 2:
         raise InputError(f"law must be a dataset of tff.datasets, of two dimensions; got {in_short(law)}.")
+    check_unconditional(flow, f"the law of {law.name} has none")
     limits = limits or law.limits
     cell, model, grid = _on_grid(flow, limits, _cells_of(limits, resolution))
     truth = law.log_prob(grid.reshape(-1, 2)).reshape(model.shape)
@@ -163,14 +180,14 @@ def _top(log_prob: np.ndarray) -> float:
     return float(np.quantile(found, 0.999)) if len(found) else 0.0
 
 
-def _mass_around(flow: Flow, box: Limits, resolution: int) -> float:
+def _mass_around(flow: Flow, box: Limits, resolution: int, context: np.ndarray | None) -> float:
     """The integral over a box without its middle, which is half as wide and high, but for circular columns."""
     quarters = [-(-count // 4) for count in _cells_of(box, resolution)]
     cell, grid = _grid(box, [4 * quarter for quarter in quarters])
     around = np.ones(grid.shape[:2], bool)
     parts = enumerate(quarters)
     around[tuple(slice(None) if side in flow.circular else slice(part, 3 * part) for side, part in parts)] = False
-    return float(np.exp(log_prob_of(flow.continuous, grid[around])).sum() * cell)
+    return float(np.exp(log_prob_of(flow.continuous, grid[around], context)).sum() * cell)
 
 
 def _cells_of(limits: Limits, resolution: int) -> tuple[int, int]:
@@ -182,12 +199,15 @@ def _cells_of(limits: Limits, resolution: int) -> tuple[int, int]:
     return max(1, round(resolution * stretch)), max(1, round(resolution / stretch))
 
 
-def _on_grid(flow: Flow, limits: Limits, cells: Sequence[int]) -> tuple[float, np.ndarray, np.ndarray]:
+def _on_grid(
+    flow: Flow, limits: Limits, cells: Sequence[int], context: np.ndarray | None = None
+) -> tuple[float, np.ndarray, np.ndarray]:
     """The area of a grid's cell, the flow's log-density at the cells' midpoints `[M, N]`, and these `[M, N, 2]`."""
     if flow.event_size != 2:
-        raise InputError(f"a density over the plane needs event_size=2; got {flow.event_size}.")
+        more = "; tff.plots.corner shows more columns" if flow.event_size > 2 else ""
+        raise InputError(f"a density over the plane needs event_size=2; got {flow.event_size}{more}.")
     cell, grid = _grid(limits, cells)
-    values = log_prob_of(flow.continuous, grid.reshape(-1, 2))
+    values = log_prob_of(flow.continuous, grid.reshape(-1, 2), context)
     return cell, values.reshape(grid.shape[:2]), grid
 
 

@@ -1,5 +1,6 @@
 """What the figures share: frames, panels, colours."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from tfp_flows.checks import check_sizes
 from tfp_flows.datasets import as_rows
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.plots.names import name_of
 from tfp_flows.words import in_short
 
 __all__ = [
@@ -97,12 +99,12 @@ def panels(count: int, *, limits: Limits | None, bar: bool = False) -> tuple[Fig
     return figure, axes
 
 
-def label_axes(axes: list[Axes], flow: Flow) -> None:
-    """Names the axes after the flow's first two columns, where their names are known."""
-    for axis in axes if flow.columns else ():
-        axis.set_xlabel(flow.columns[0])
+def label_axes(axes: list[Axes], flow: Flow, columns: Sequence[int] = (0, 1)) -> None:
+    """Names the axes after two of the flow's columns, where their names are known, or one must say which they are."""
+    for axis in axes if flow.columns or flow.event_size > 2 else ():
+        axis.set_xlabel(name_of(columns[0], flow.columns))
         if flow.event_size > 1:
-            axis.set_ylabel(flow.columns[1])
+            axis.set_ylabel(name_of(columns[1], flow.columns))
 
 
 def colour_bar(image: AxesImage, axis: Axes, limits: Limits, label: str) -> None:
