@@ -1,6 +1,7 @@
 """Figures of a flow and its data: each function returns a Matplotlib figure, and draws in one call."""
 
 from tfp_flows.plots.animation import animate_flow
+from tfp_flows.plots.corner import corner
 from tfp_flows.plots.density import density, gap_map, integral, log_prob_of
 from tfp_flows.plots.frames import Limits, limits_of
 from tfp_flows.plots.history import loss_curve
@@ -10,6 +11,7 @@ from tfp_flows.plots.samples import samples
 __all__ = [
     "Limits",
     "animate_flow",
+    "corner",
     "density",
     "gap_map",
     "grid_warp",

@@ -64,7 +64,9 @@ def context_of_rows(flow: Flow, context: Any, count: int | None) -> np.ndarray |
 def check_unconditional(flow: Flow, what: str) -> None:
     """Raises `InputError` for a conditional flow, saying what has no context."""
     if flow.context_size:
-        raise InputError(f"flow must be one without context, as {what}; got {flow.name} with {flow.context_size=}.")
+        raise InputError(
+            f"flow must be one without context, as {what}; got {flow.name} with context_size={flow.context_size}."
+        )
 
 
 def keywords_of(flow: Flow, context: np.ndarray | None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
