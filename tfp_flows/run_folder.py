@@ -26,7 +26,7 @@ from tfp_flows.words import in_short
 __all__ = ["COMMIT", "FIGURES", "RunFolder", "read_history", "write_history"]
 
 LOCK, TRAINING, STAGED, COMMIT, DROPPED, ASIDE = ".lock", "training", ".staged", ".commit", ".dropped", ".aside"
-FIGURES = ("samples.png", "density.png", "grid.png", "gap.png", "layers.png", "loss.png", "flow.gif")
+FIGURES = ("samples.png", "corner.png", "density.png", "grid.png", "gap.png", "layers.png", "loss.png", "flow.gif")
 _LEFT_OVER = re.compile(r"\.[0-9a-f]{32}(\.\w+)?")  # of atomic_path, in a process that was killed
 
 

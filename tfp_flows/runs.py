@@ -46,6 +46,7 @@ EDGES = {
 FILE_PATIENCE = 20  # rows that are drawn afresh cannot be overfitted, and a pause before the rate has decayed is no end
 TEST_ROWS = 10_000
 SHOWN_ROWS = 9_800
+MOST_SHOWN = 8  # columns of a run's corner, which has a legend to say that there are more
 OF_THE_RUN = ("event_size", "context_size", "seed")  # which it gives to a chain itself
 NEEDED = ("flow", "options", "data", "epochs", "learning_rate", "seed")  # of settings that somebody may have edited
 NUMBERS = ("epochs", "batch_size", "learning_rate", "steps_per_epoch", "seed")  # of settings, for `fit` and `distill`
@@ -634,7 +635,12 @@ def _figures(
     from tfp_flows import plots
 
     limits = law.limits if law else None
-    stills = {"samples": lambda: plots.samples(flow, rows.x, context=rows.context, limits=limits)}
+    two = (0, 1) if flow.event_size > 2 else None  # of a picture that has no more; it says so
+    if flow.event_size > 2:
+        most = range(min(flow.event_size, MOST_SHOWN))
+        stills = {"corner": lambda: plots.corner(flow, rows.x, context=rows.context, columns=most)}
+    else:
+        stills = {"samples": lambda: plots.samples(flow, rows.x, context=rows.context, limits=limits)}
     if history.get("nll") or history.get("kl"):
         stills["loss"] = lambda: plots.loss_curve(history, entropy=law.entropy if law else None)
     if flow.context_size == 0 and flow.event_size == 2:
@@ -643,8 +649,8 @@ def _figures(
         if law:
             stills["gap"] = lambda: plots.gap_map(flow, law)
     if flow.context_size == 0 and flow.event_size > 1:
-        stills["layers"] = lambda: plots.layers(flow, limits=limits)
+        stills["layers"] = lambda: plots.layers(flow, columns=two, limits=limits)
     figures = {f"{name}.png": lambda path, make=make: make().savefig(path, dpi=150) for name, make in stills.items()}
     if film and flow.context_size == 0 and flow.event_size > 1:
-        figures["flow.gif"] = lambda path: plots.animate_flow(flow, path, force=True)
+        figures["flow.gif"] = lambda path: plots.animate_flow(flow, path, columns=two, force=True)
     return figures
