@@ -5,7 +5,7 @@ import pathlib
 import matplotlib
 import numpy as np
 import pytest
-from conftest import make_small, scramble
+from conftest import make_small, scramble, scramble_variables
 from matplotlib.figure import Figure
 from matplotlib.testing.compare import compare_images
 from PIL import Image
@@ -29,6 +29,53 @@ def _samples_of_a_line():
     return tff.plots.samples(flow, np.random.default_rng(0).normal(size=(500, 1)))
 
 
+def _conditional(event_size: int = 2) -> "tff.Flow":
+    flow = make_small("maf", event_size, context_size=2, num_layers=3, batch_norm=False)
+    flow.columns = ("height", "weight", "girth")[:event_size]
+    flow.context_columns = ("carat", "depth")
+    x, context = _rows_with_context(event_size)
+    flow.standardize(x, context=context)
+    scramble_variables(flow.trainable_variables, scale=0.15)
+    return flow
+
+
+def _rows_with_context(event_size: int, n: int = 500) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    context = rng.normal(size=(n, 2)) * [0.3, 2.0] + [0.7, 60.0]
+    return rng.normal(size=(n, event_size)) + 3 * context[:, :1], context
+
+
+CONTEXT = {"depth": 61.5, "carat": 0.7}  # by names, in any order
+
+
+def _mixed() -> tuple["tff.Flow", np.ndarray]:
+    """A flow of a bounded column, a circular one and one of whole numbers, and rows that it nearly has the law of."""
+    rng = np.random.default_rng(0)
+    mode = rng.integers(0, 2, 2000)
+    x = np.stack([np.exp(0.6 * rng.normal(size=2000) + 0.5 * mode), 22 + 6 * mode, rng.poisson(2 + 2 * mode)], axis=1)
+    x[:, 1] += 2 * rng.normal(size=2000)
+    flow = make_small("nsf", 3, num_layers=1, support={0: (0, None), 2: (0, None)}, circular={1: 24.0}, dequantize=[2])
+    flow.columns = ("price $ (US$)", "hour", "rooms of a house with a long name")
+    flow.standardize(x)
+    return flow, x
+
+
+def _corner() -> Figure:
+    return tff.plots.corner(_mixed()[0], _mixed()[1])
+
+
+def _blobs(n: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    at = np.linspace(-1, 1, 12)
+    middles, widths = rng.uniform(-0.5, 0.5, [n, 2, 1, 1]), rng.uniform(0.1, 0.5, [n, 1, 1])
+    return np.exp(-((at - middles[:, 0]) ** 2 + (at[:, None] - middles[:, 1]) ** 2) / widths)
+
+
+def _uniforms() -> np.ndarray:
+    u = np.random.default_rng(0).random([1000, 3])
+    return np.stack([u[:, 0], np.sqrt(u[:, 1]), np.random.default_rng(1).beta(2, 2, 1000)], axis=1)
+
+
 def _film(folder: pathlib.Path) -> Figure:
     return tff.plots.animate_flow(_flow(), folder / "film.gif", n=500, frames=10)
 
@@ -47,7 +94,29 @@ FIGURES = {
         {"nll": [2.0, 1.0, 0.7, 0.6], "val_nll": [1.6, 1.0, 0.8, 0.75]}, entropy=0.5
     ),
     "loss_curve_of_a_kl": lambda _: tff.plots.loss_curve({"kl": [2.0, 0.5, 0.1], "val_kl": [1.0, 0.3, 0.12]}),
+    "loss_curve_of_an_elbo": lambda _: tff.plots.loss_curve(
+        {"learning_rate": [0.1, 0.1], "negative_elbo": [3.0, 2.0], "val_negative_elbo": [2.5, 1.8]}, entropy=1.5
+    ),
     "film": _film,
+    "samples_at_a_context": lambda _: tff.plots.samples(
+        _conditional(1), _rows_with_context(1)[0], context=CONTEXT, limits=None
+    ),
+    "density_at_a_context": lambda _: tff.plots.density(
+        _conditional(), limits=((-3, 7), (-3, 7)), context=CONTEXT, resolution=60
+    ),
+    "grid_warp_at_a_context": lambda _: tff.plots.grid_warp(_conditional(), context=CONTEXT, resolution=60),
+    "layers_of_two_columns": lambda _: tff.plots.layers(
+        _conditional(3), context=[0.7, 61.5], columns=["girth", "height"], n=500
+    ),
+    "corner": lambda _: _corner(),
+    "corner_of_samples": lambda _: tff.plots.corner(_conditional(3), context=CONTEXT, columns=[0, 2], n=5000),
+    "corner_of_a_column": lambda _: tff.plots.corner(
+        _conditional(1), _rows_with_context(1)[0], context=_rows_with_context(1)[1]
+    ),
+    "images": lambda _: tff.plots.images(_blobs(6), (12, 12), titles=list("abcdef")),
+    "images_of_groups": lambda _: tff.plots.images({"data": _blobs(8), "samples": 1 - _blobs(6)}, (12, 12), columns=6),
+    "calibration": lambda _: tff.plots.calibration(_uniforms(), columns=["right", "too high", "too wide"]),
+    "calibration_of_ranks": lambda _: tff.plots.calibration(np.random.default_rng(0).integers(0, 20, 400), draws=19),
 }
 
 

@@ -93,4 +93,4 @@ def _curves(
 
 
 def _in_digits(p: float) -> str:
-    return f"{p:.2f}" if p >= 0.01 else f"{p:.0e}" if p >= 1e-99 else "0"
+    return f"{p:.2f}" if p >= 0.01 else f"{p:.3f}" if p >= 0.001 else f"{p:.0e}" if p > 0 else "0"

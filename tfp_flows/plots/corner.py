@@ -84,9 +84,11 @@ def corner(
     context = context_of_rows(flow, context, None if rows is None else len(rows))
     drawn = _samples(flow, context, n, seed)
     parts = [drawn[:, shown]] if rows is None else [rows[:, shown].astype(np.float64), drawn[:, shown]]
-    fewest = min(map(len, parts))
-    sides = [side_of(flow, i, parts[0][:, k], given.get(i), fewest) for k, i in enumerate(shown)]
-    spreads = [spread(side, parts[0][:, k], fewest) for k, side in enumerate(sides)]
+    known, fewest = parts[0][np.isfinite(parts[0]).all(axis=1)], min(map(len, parts))
+    if not len(known):
+        raise InputError(f"flow must have samples that are finite; those of {flow.name} are not.")
+    sides = [side_of(flow, i, known[:, k], given.get(i), fewest) for k, i in enumerate(shown)]
+    spreads = [spread(side, known[:, k], fewest) for k, side in enumerate(sides)]
     figure, axes = _panels(sides)
     for (i, j), axis in axes.items():
         if i == j:

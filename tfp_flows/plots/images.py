@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from tfp_flows.checks import as_list, check_sizes
 from tfp_flows.door import check_unmasked
@@ -69,6 +71,8 @@ def images(
     for image, (top, left) in zip((image for group in groups.values() for image in group), corners, strict=True):
         page[top : top + size[0], left : left + size[1]] = ((image - low) / (high - low)).clip(0.0, 1.0)
     figure, axis = _sheet(page, width / size[1], max(map(len, groups)))
+    frames = [Rectangle((left - 0.5, top - 0.5), size[1], size[0]) for top, left in corners]  # of white images too
+    axis.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#bbbbbb", linewidth=0.5))
     for text, (top, left) in zip(texts, corners, strict=False):
         axis.text(left + size[1] / 2, top - 0.2 * head, text, ha="center", va="bottom", fontsize=8)
     firsts = np.cumsum([0, *map(len, groups.values())])[:-1]

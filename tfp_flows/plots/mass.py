@@ -43,7 +43,8 @@ def side_of(flow: Flow, column: int, values: np.ndarray, limits: tuple[float, fl
     frame = limits or flow.circular.get(column) or _around(values, *_ends(flow, column), is_whole)
     comes_round = tuple(frame) == tuple(flow.circular.get(column, ()))
     if is_whole:
-        low, high = np.ceil(frame[0]), np.floor(frame[1])
+        low, high = np.ceil(frame[0]), np.floor(frame[1]) - comes_round  # the end of a period is its beginning
+        high = max(low, high)
         width = -(-(high - low + 1) // MOST_WHOLE)
         edges = np.arange(low, high + width + 1, width) - 0.5
         return Side((edges[0], edges[-1]), edges, edges, width == 1, comes_round)

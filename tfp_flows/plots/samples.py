@@ -41,7 +41,7 @@ def samples(
       x: rows `[N, D]`; of the order of 10,000 look best. Those of circular columns are shown in one period.
       context: that of each row, `[N, C]`: a sample is drawn for each; or one row `[C]`, at which all are drawn.
       columns: which two to show, by names or numbers from 0, of more than two; `corner` shows all of them.
-      limits: the frame of both panels; by default that of the data.
+      limits: the frame of both panels; by default that of the data. For D = 1 it is that of x and of the density.
       seed: of the samples.
 
     Raises:
@@ -62,9 +62,13 @@ def samples(
     x, drawn = x[:, shown], drawn[:, shown]
     if flow.event_size == 1:
         figure, axes = panels(2, limits=None)
-        edges = np.linspace(*limits_of(x, margin=0.0)[0], 81)
+        edges = np.linspace(*(limits or limits_of(x, margin=0.0))[0], 81)
         for axis, rows, colour in ((axes[0], x, DATA), (axes[1], drawn, MODEL)):
-            axis.hist(rows[:, 0], bins=edges, density=True, color=colour)
+            share = np.full(len(rows), 1 / (len(rows) * (edges[1] - edges[0])))  # of all rows, those outside too
+            axis.hist(rows[:, 0], bins=edges, weights=share, color=colour)
+        height = max(axis.get_ylim()[1] for axis in axes)
+        for axis in axes:
+            axis.set_ylim(limits[1] if limits else (0.0, height))
     else:
         figure, axes = panels(2, limits=limits or limits_of(x))
         for axis, rows, colour in ((axes[0], x, DATA), (axes[1], drawn, MODEL)):
