@@ -69,13 +69,11 @@ def _loss_of(history: Any, loss: str | None) -> str:
     known = [name for name in ("kl", "nll") if name in names]
     validated = [name for name in names if f"val_{name}" in names]
     if loss is not None and loss not in names:
-        raise InputError(
-            f"loss must be a name in the history, one of {', '.join(map(str, names))}; got {in_short(loss)}."
-        )
+        listed = some_of([str(name) for name in names])
+        raise InputError(f"loss must be a name in the history, which has {listed or 'none'}; got {in_short(loss)}.")
     if loss is None and not known and len(validated) > 1:
-        raise InputError(
-            f"loss must say which to draw, as the history has {some_of([str(name) for name in validated])}; got None."
-        )
+        listed = some_of([str(name) for name in validated])
+        raise InputError(f"loss must say which to draw, as the history has {listed}; got None.")
     found = loss or next(iter([*known, *validated]), None)
     try:
         drawn = [np.asarray(history[name], float) for name in (found, f"val_{found}") if found and name in names]
