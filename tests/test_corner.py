@@ -119,7 +119,7 @@ def test_samples_are_drawn_at_one_context_or_at_that_of_each_row(monkeypatch):
         figure = tff.plots.corner(flow, X, context=context, n=70)
         assert asked[-1][0] == 70
         np.testing.assert_array_equal(asked[-1][1]["context"], C[0])
-        at = f"at age = {C[0, 0]:.4g}, size = {C[0, 1]:.4g}"
+        at = f"samples at age = {C[0, 0]:.4g}, size = {C[0, 1]:.4g}"
         assert figure.legends[0].get_title().get_text() == at
     for x in (X, None):
         figure = tff.plots.corner(flow, x, context=C)
@@ -236,6 +236,12 @@ def test_a_path_at_a_context_ends_at_the_data(context):
         np.testing.assert_allclose(stages[-1], flow.decode(latent, context=context).numpy()[:, [2, 0]], rtol=1e-5)
 
 
+def test_log_prob_of_rows_takes_a_context_by_names():
+    flow = conditional()
+    named = tff.plots.log_prob_of(flow, X, context={"size": 1.0, "age": 0.5})
+    np.testing.assert_allclose(named, flow.log_prob(X, context=[[0.5, 1.0]]), rtol=1e-4)
+
+
 def test_a_gap_to_a_law_is_of_flows_without_context():
     with pytest.raises(tff.InputError, match="without context, as the law of two_moons has none; got maf with context"):
         tff.plots.gap_map(conditional(2), tff.datasets.two_moons())
@@ -244,10 +250,10 @@ def test_a_gap_to_a_law_is_of_flows_without_context():
 def test_titles_of_many_columns_are_short():
     flow = make_small("maf", 5, context_size=6)
     title = tff.plots.corner(flow, context=np.arange(6.0), n=20).legends[0].get_title().get_text()
-    assert title == "at c = (0, 1, 2, … 3 more)"
+    assert title == "samples at c = (0, 1, 2, … 3 more)"
     flow.context_columns = ["an uncommonly long name", *"bcdef"]
     title = tff.plots.corner(flow, context=np.arange(6.0), n=20).legends[0].get_title().get_text()
-    assert title == "at an uncommonly l… = 0, b = 1, c = 2, … 3 more"
+    assert title == "samples at an uncommonly l… = 0, b = 1, c = 2, … 3 more"
 
 
 # No figure shows two columns of many in silence.

@@ -115,7 +115,7 @@ FIGURES = {
     ),
     "images": lambda _: tff.plots.images(_blobs(6), (12, 12), titles=list("abcdef")),
     "images_of_groups": lambda _: tff.plots.images({"data": _blobs(8), "samples": 1 - _blobs(6)}, (12, 12), columns=6),
-    "calibration": lambda _: tff.plots.calibration(_uniforms(), columns=["right", "too high", "too wide"]),
+    "calibration": lambda _: tff.plots.calibration(_uniforms(), columns=["right", "too low", "too wide"]),
     "calibration_of_ranks": lambda _: tff.plots.calibration(np.random.default_rng(0).integers(0, 20, 400), draws=19),
 }
 

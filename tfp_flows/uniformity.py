@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_names, check_sizes
+from tfp_flows.checks import as_list, check_names, check_sizes
 from tfp_flows.datasets import as_table
 from tfp_flows.errors import InputError
 from tfp_flows.words import in_short, plural
@@ -52,9 +52,8 @@ def as_uniforms(values: Any, draws: int | None = None, columns: Sequence[str] | 
         raise InputError(f"values must have at least {FEWEST} rows to tell whether they are uniform; got {len(rows)}.")
     names = table.columns
     if columns is not None:
-        listed = columns.tolist() if hasattr(columns, "tolist") else columns
-        listed = [listed] if isinstance(listed, str) else listed
-        if not isinstance(listed, (list, tuple)) or len(listed) != rows.shape[1]:
+        listed = [columns] if isinstance(columns, str) else as_list(columns)
+        if listed is None or len(listed) != rows.shape[1]:
             wanted = plural(rows.shape[1], "name")
             raise InputError(f"columns must be a list of {wanted}, one for each column; got {in_short(columns)}.")
         names = tuple(map(str, listed))

@@ -13,6 +13,7 @@ from tfp_flows.plots.names import shortened
 from tfp_flows.words import in_short, plural
 
 __all__ = [
+    "as_row",
     "at_context",
     "check_unconditional",
     "context_of_rows",
@@ -96,6 +97,13 @@ def at_context(title: str, flow: Flow, context: np.ndarray | None) -> str:
     return title if context is None else f"{title} at {given_text(flow, context)}"
 
 
+def as_row(context: Any) -> Any:
+    """A context as it is; of one number for each name, as in `{"age": 30, "size": 1.7}`, a table of one row."""
+    if isinstance(context, Mapping) and all(np.ndim(value) == 0 for value in context.values()):
+        return {key: [value] for key, value in context.items()}
+    return context
+
+
 def _numbers(flow: Flow, context: Any, name: str) -> np.ndarray:
     """A context in float64, `[C]` or `[N, C]`, of the columns in the flow's order."""
     size = flow.context_size
@@ -104,9 +112,7 @@ def _numbers(flow: Flow, context: Any, name: str) -> np.ndarray:
     if context is None:
         names = f", {some_of(flow.context_columns)}" if flow.context_columns else ""
         raise InputError(f"{name} must be a row of {plural(size, 'column')}{names}, as {flow.name} is conditional.")
-    if isinstance(context, Mapping) and all(np.ndim(value) == 0 for value in context.values()):
-        context = {key: [value] for key, value in context.items()}  # one number for each name is one row
-    numbers = with_last(exact(context, flow.context_columns, name, size), size, name).numpy().astype(np.float64)
+    numbers = with_last(exact(as_row(context), flow.context_columns, name, size), size, name).numpy().astype(np.float64)
     if not np.isfinite(numbers).all():
         raise InputError(f"{name} must be finite numbers; got {in_short(numbers[~np.isfinite(numbers)][0].item())}.")
     return numbers

@@ -245,7 +245,8 @@ def _legend(figure: Figure, flow: Flow, context: np.ndarray | None, parts: Seque
     """What is what, in the empty corner; above the panel where there is but one."""
     title = [columns]
     if context is not None:
-        title.append(f"at {given_text(flow, context)}" if context.ndim == 1 else "at the context of each row")
+        at = given_text(flow, context) if context.ndim == 1 else "the context of each row"
+        title.append(f"samples at {at}")
     of_samples = f"{plural(len(parts[-1]), 'sample')} of {flow.name}"
     fills = FILLS if len(parts) == 2 else PALE
     handles: list[Any] = [Line2D([], [], color=MODEL, lw=1.5, label=of_samples)]

@@ -13,7 +13,7 @@ from tfp_flows.datasets import Dataset
 from tfp_flows.door import exact, with_last
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
-from tfp_flows.plots.contexts import check_unconditional, law_text, one_context
+from tfp_flows.plots.contexts import as_row, check_unconditional, law_text, one_context
 from tfp_flows.plots.frames import Limits, aspect_of, check_figure, colour_bar, label_axes, one_period, panels, wider
 from tfp_flows.words import in_short
 
@@ -50,7 +50,7 @@ def _of_each_row(flow: Flow, context: Any, count: int) -> np.ndarray:
     if not flow.context_size:
         raise InputError(f"context was given, but {flow.name} was built without; build it with context_size=….")
     size = flow.context_size
-    context = with_last(exact(context, flow.context_columns, "context", size), size, "context")
+    context = with_last(exact(as_row(context), flow.context_columns, "context", size), size, "context")
     check_batches(tf.TensorShape([count, flow.event_size]), context.shape)
     return np.broadcast_to(context.numpy(), [count, size])
 

@@ -65,7 +65,7 @@ def spread(side: Side, values: np.ndarray, rows: int) -> np.ndarray:
     width = np.clip(NARROWER * deviation * rows ** (-1 / 6) / (side.cells[1] - side.cells[0]), 0.8, 10.0)
     at = np.arange(count)
     images = [at - count, at, at + count] if side.comes_round else [-1 - at, at, 2 * count - 1 - at]
-    matrix = sum(np.exp(-0.5 * ((at[:, None] - image) / width) ** 2) for image in images)
+    matrix = np.exp(-0.5 * ((at[:, None] - np.array(images)[:, None]) / width) ** 2).sum(axis=0)
     return matrix / matrix.sum(axis=0)
 
 
@@ -85,7 +85,8 @@ def levels_of(mass: np.ndarray, shares: tuple[float, ...]) -> list[float]:
 
 def _ends(flow: Flow, column: int) -> tuple[float, float]:
     """The ends of a column's support."""
-    return (-np.inf, np.inf) if flow.support is None else tuple(float(end[column]) for end in flow.support)
+    low, high = flow.support or (np.full(column + 1, -np.inf), np.full(column + 1, np.inf))
+    return float(low[column]), float(high[column])
 
 
 def _around(values: np.ndarray, least: float, most: float, is_whole: bool) -> tuple[Any, Any]:
