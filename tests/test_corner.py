@@ -67,6 +67,8 @@ def test_frames_begin_at_a_support_that_is_near_and_leave_far_rows_out():
     assert len(side.bins) <= 62
     assert not side.steps
     assert (np.diff(side.bins) == 17).all()
+    hours = make_small("nsf", 1, dequantize=[0], circular={0: 24.0})
+    np.testing.assert_array_equal(side_of(hours, 0, np.arange(24.0), None, 24).bins, np.arange(25) - 0.5)
     assert side_of(whole, 0, np.zeros(5), (0.2, 0.8), 5).steps  # no whole number inside: the next one
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
@@ -124,28 +125,30 @@ def _limits(
     else:
         is_list = isinstance(limits, (list, tuple, np.ndarray)) and len(limits) == len(shown)
         pairs = list(zip(shown, limits, strict=True)) if is_list else [(None, None)]
-    found = {}
-    for column, pair in pairs:
-        try:
-            low, high = (float(end) for end in pair)
-            is_frame = column in shown and -np.inf < low < high < np.inf
-        except (TypeError, ValueError):
-            is_frame = False
-        if not is_frame:
-            raise InputError(
-                f"limits must be (low, high), finite and in order, for each of the {len(shown)} columns shown, or for "
-                f"some of them by name or number in a dictionary; got {in_short(limits)}."
-            )
-        found[column] = (low, high)
-    return found
+    found = {column: _as_pair(pair) for column, pair in pairs}
+    if not all(column in shown and pair for column, pair in found.items()):
+        raise InputError(
+            f"limits must be (low, high), finite and in order, for each of the {len(shown)} columns shown, or for "
+            f"some of them by name or number in a dictionary; got {in_short(limits)}."
+        )
+    return {column: pair for column, pair in found.items() if column is not None and pair}
+
+
+def _as_pair(pair: Any) -> tuple[float, float] | None:
+    """The ends of a frame; None for what is none."""
+    try:
+        low, high = (float(end) for end in pair)
+    except (TypeError, ValueError):
+        return None
+    return (low, high) if -np.inf < low < high < np.inf else None
 
 
 def _panels(sides: Sequence[Side]) -> tuple[Figure, dict[tuple[int, int], Axes]]:
     """A page, with a panel for each pair of columns on the diagonal and below it."""
     count = len(sides)
     width = {1: 5.0, 2: 6.5, 3: 8.0, 4: 9.0}.get(count, 5.0 + 1.1 * count)
-    figure = Figure(figsize=(width, width), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.04, wspace=0.0, hspace=0.0, rect=(0.01, 0.01, 0.98, 0.98))
+    layout = ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.04, wspace=0.0, hspace=0.0, rect=(0.01, 0.01, 0.98, 0.98))
+    figure = Figure(figsize=(width, width), layout=layout)
     grid = figure.add_gridspec(count, count)
     axes = {(i, j): figure.add_subplot(grid[i, j]) for i in range(count) for j in range(i + 1)}
     for (i, j), axis in axes.items():
