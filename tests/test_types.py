@@ -21,6 +21,7 @@ ABOUT_KERAS = (
 
 FACE = """
 import tfp_flows as tff
+from tfp_flows.sklearn import FlowDensity
 flow = tff.maf(event_size=2)
 reveal_type(tff.maf)
 reveal_type(flow)
@@ -39,6 +40,10 @@ reveal_type(tff.networks.MADE(2))
 reveal_type(tff.plots.density)
 reveal_type(tff.datasets.siggraph().sample(10))
 reveal_type(tff.datasets.read_table("x.csv").rows)
+reveal_type(FlowDensity)
+reveal_type(FlowDensity("maf").fit([[1.0, 2.0]]).flow_)
+reveal_type(FlowDensity().score_samples([[1.0, 2.0]]))
+reveal_type(FlowDensity().sample(3))
 """
 
 
