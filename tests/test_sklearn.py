@@ -233,7 +233,7 @@ def test_scikit_learn_is_an_extra(hidden):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    sentence = "tfp_flows.sklearn needs scikit-learn, which is not installed: pip install 'scikit-learn>=1.4'.\n"
+    sentence = "tfp_flows.sklearn needs scikit-learn, which is not installed: pip install 'scikit-learn>=1.6'.\n"
     assert done.stdout == (sentence if hidden else "")
 
 

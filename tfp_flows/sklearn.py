@@ -28,7 +28,7 @@ except ModuleNotFoundError as error:
     if error.name != "sklearn":
         raise
     raise ModuleNotFoundError(
-        "tfp_flows.sklearn needs scikit-learn, which is not installed: pip install 'scikit-learn>=1.4'.", name="sklearn"
+        "tfp_flows.sklearn needs scikit-learn, which is not installed: pip install 'scikit-learn>=1.6'.", name="sklearn"
     ) from None
 
 if TYPE_CHECKING:
@@ -220,9 +220,7 @@ def _validated(estimator: Any, X: Any, **how: Any) -> np.ndarray:
     """
     if any(isinstance(part, np.ma.MaskedArray) for part in (X if isinstance(X, (list, tuple)) else [X])):
         as_rows(X, name="X")  # refuses what a mask hides, and scikit-learn would uncover
-    if hasattr(of_sklearn, "validate_data"):
-        return of_sklearn.validate_data(estimator, X, dtype="numeric", **how)
-    return estimator._validate_data(X, dtype="numeric", **how)  # scikit-learn before 1.6
+    return of_sklearn.validate_data(estimator, X, dtype="numeric", **how)
 
 
 def _weights(sample_weight: Any, count: int) -> np.ndarray:
