@@ -16,7 +16,9 @@ _HOMES = {
     **dict.fromkeys(("DivergenceError", "InputError", "RoundingWarning", "TrainingInterrupted"), "errors"),
     **dict.fromkeys(("iaf", "maf", "mlp", "naf", "nice", "nsf", "nsf_coupling", "planar", "real_nvp"), "flows"),
     **dict.fromkeys(("load", "make"), "flows"),
-    **dict.fromkeys(("FlowLayer", "FlowModel", "distill", "fit"), "training"),
+    **dict.fromkeys(("FlowLayer", "FlowModel", "distill", "fit", "fit_density"), "training"),
+    **dict.fromkeys(("Importance", "importance"), "evidence"),
+    "Unconstrained": "unconstrained",
     "Run": "runs",
 }
 

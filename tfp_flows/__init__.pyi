@@ -11,6 +11,8 @@ from tfp_flows.errors import DivergenceError as DivergenceError
 from tfp_flows.errors import InputError as InputError
 from tfp_flows.errors import RoundingWarning as RoundingWarning
 from tfp_flows.errors import TrainingInterrupted as TrainingInterrupted
+from tfp_flows.evidence import Importance as Importance
+from tfp_flows.evidence import importance as importance
 from tfp_flows.flow import Flow as Flow
 from tfp_flows.flows import iaf as iaf
 from tfp_flows.flows import load as load
@@ -28,5 +30,7 @@ from tfp_flows.training import FlowLayer as FlowLayer
 from tfp_flows.training import FlowModel as FlowModel
 from tfp_flows.training import distill as distill
 from tfp_flows.training import fit as fit
+from tfp_flows.training import fit_density as fit_density
+from tfp_flows.unconstrained import Unconstrained as Unconstrained
 
 __version__: str

@@ -2,7 +2,9 @@
 
 from typing import Protocol
 
-__all__ = ["History"]
+from tfp_flows.evidence import Importance
+
+__all__ = ["DensityHistory", "History"]
 
 
 class History(Protocol):
@@ -11,3 +13,10 @@ class History(Protocol):
     history: dict[str, list[float]]
     epoch: list[int]
     best_epoch: int | None
+
+
+class DensityHistory(History, Protocol):
+    """What `fit_density` returns: draws of the flow, weighted by the density; the part of its mass that they miss."""
+
+    importance: Importance
+    missed: float | None

@@ -35,15 +35,17 @@ class Density(NamedTuple):
     """What a flow is fitted to.
 
     `log_prob(x)`, or `log_prob(x, context=c)`, is differentiable in x. `rows()` gives rows that lie as its own do, and
-    the context of each or None; it is None where there is no way to have some. `names` are those of its columns and of
-    its context's, and `identity` is what tells it from others in a checkpoint.
+    the context of each or None. `names` are those of its columns and of its context's, and `identity` is what tells it
+    from others in a checkpoint. The warm-up goes from the log-density `wide` to it; without one, from a power of its
+    own that is nearly flat.
     """
 
     log_prob: Callable[..., tf.Tensor]
     contexts: np.ndarray  # [N, C]; without columns where there are none
-    rows: Callable[[], tuple[Any, Any]] | None
+    rows: Callable[[], tuple[Any, Any]]
     names: tuple[Names, Names]
     identity: dict[str, Any]
+    wide: Callable[[tf.Tensor], tf.Tensor] | None = None
 
 
 def check_draws(name: str, flow: Any) -> None:
@@ -65,6 +67,7 @@ def fit_on_own_samples(
     called: str,
     loss: str,
     warm_up: float,
+    gradient: str = "total",
     **options: Any,
 ) -> History:
     """Trains `named` down the gradient of `E{ log q(x) - log p(x) }`, x its own samples.
@@ -76,6 +79,7 @@ def fit_on_own_samples(
       called: what the flow is called in an error.
       loss: the name of the loss in the logs.
       warm_up: part of the training over which the density rises from nearly flat to itself.
+      gradient: "total", of all that a sample's loss depends on, or "path".
       options: those of every training.
     """
     epochs, batch_size, steps_per_epoch = (options[name] for name in ("epochs", "batch_size", "steps_per_epoch"))
@@ -85,12 +89,12 @@ def fit_on_own_samples(
     flow, contexts, seed = named.continuous, density.contexts, options["seed"]
     steps, block = epochs * steps_per_epoch, steps_at_once(steps_per_epoch)
     xla = uses_xla(options["jit_compile"], steps)
-    model = _OwnSamples(flow, density.log_prob, loss, name=training)
+    model = _OwnSamples(flow, density, loss, gradient, name=training)
     schedule = options["schedule"] or schedule_for(flow)
     model.compile(options["optimizer"] or adam(rate, schedule, steps, options["clip_norm"]), jit_compile=xla)
     model.optimizer.build(model.trainable_variables)
     start = values_of(flow.variables)
-    if flow.is_unstandardized and density.rows:
+    if flow.is_unstandardized:
         rows, of_rows = density.rows()
         flow.standardize(rows, context=of_rows)
     _check_rounding(flow, called, contexts, start)
@@ -129,17 +133,35 @@ class _OwnSamples(TrainedFlow):
     them too.
     """
 
-    def __init__(self, flow: Flow, log_prob: Callable[..., tf.Tensor], loss: str, name: str) -> None:
+    def __init__(self, flow: Flow, density: Density, loss: str, gradient: str, name: str) -> None:
         super().__init__(flow, loss, name=name, in_blocks=True)
-        self._log_prob = log_prob
+        self._log_prob, self._wide, self._gradient = density.log_prob, density.wide, gradient
 
     def losses_of(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
         """Each sample's `log q(x) - power log p(x)`, and ones."""
         seed, context, power = data
         given = {"context": context} if context.shape[-1] else {}
         x, log_prob = self.flow.sample_and_log_prob(() if given else context.shape[0], seed=seed, **given)
+        if training and self._gradient == "path":
+            log_prob = _along_the_path(self.flow, x, log_prob, given)
         losses = log_prob - power * self._log_prob(x, **given)
+        if self._wide is not None:
+            losses -= (1.0 - power) * self._wide(x)
         return _without_outliers(losses) if training else losses, tf.ones_like(losses)
+
+
+def _along_the_path(flow: Flow, x: tf.Tensor, log_prob: tf.Tensor, given: dict[str, tf.Tensor]) -> tf.Tensor:
+    """`log_prob` of the flow's samples x, whose gradient goes through x alone.
+
+    The part that is left out, of the variables at a fixed x, is zero on average, and noise in every batch; where the
+    flow is the density itself, what is left is zero in every batch (arXiv:1703.09194).
+    """
+    fixed = tf.stop_gradient(x)
+    with tf.GradientTape() as tape:
+        tape.watch(fixed)
+        again = flow.log_prob(fixed, **given)
+    slope = tf.stop_gradient(tape.gradient(again, fixed))
+    return tf.stop_gradient(log_prob) + tf.reduce_sum(slope * (x - fixed), axis=-1)
 
 
 def _without_outliers(losses: tf.Tensor) -> tf.Tensor:
