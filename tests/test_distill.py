@@ -64,9 +64,10 @@ def test_no_pass_is_sequential(monkeypatch):
         raise AssertionError("a loop was built")
 
     monkeypatch.setattr(tf, "while_loop", no_loop)
-    from tfp_flows.training.own_samples import _OwnSamples
+    from tfp_flows.training.own_samples import Density, _OwnSamples
 
-    model = _OwnSamples(student, teacher.log_prob, "kl", name="distill")
+    density = Density(teacher.log_prob, np.zeros([0, 0]), None, (None, None), {})
+    model = _OwnSamples(student, density, "kl", "total", name="distill")
     model.losses_of((tf.constant([0, 1]), tf.zeros([16, 0]), 1.0), training=True)
     assert len(calls) == len({id(network) for network in calls}) == 4
 

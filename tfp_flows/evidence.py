@@ -1,5 +1,6 @@
 """What a flow's draws, weighted by a density, say of that density: its evidence, and how far to trust it."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ import tensorflow as tf
 from tfp_flows.checks import check_sizes
 from tfp_flows.flow import Flow
 from tfp_flows.pareto import pareto_k
-from tfp_flows.targets import Target, as_target, check_gradient, contexts_of
+from tfp_flows.targets import as_target, check_gradient, contexts_of, traced
 
 __all__ = ["Importance", "importance"]
 
@@ -93,22 +94,23 @@ def importance(flow: Flow, target_log_prob: Any, n: int = 10_000, *, context: An
     check_sizes(n=n)
     target, contexts = as_target(target_log_prob, flow), contexts_of(flow, context)
     check_gradient(target, flow, contexts)
+    log_prob = traced(target, flow)
     pieces = [
-        _weighted(flow.continuous, target, contexts, min(PIECE, n - start), (seed, i))
+        _weighted(flow.continuous, log_prob, contexts, min(PIECE, n - start), (seed, i))
         for i, start in enumerate(range(0, n, PIECE))
     ]
     return _figures(*(np.concatenate(parts) for parts in zip(*pieces, strict=True)))
 
 
 def _weighted(
-    flow: Flow, target: Target, contexts: np.ndarray, n: int, seed: tuple[int, int]
+    flow: Flow, log_prob: Callable[..., tf.Tensor], contexts: np.ndarray, n: int, seed: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draws of the flow, `[n, D]` or `[n, B, D]`; their log-density, of the target and less that of the flow."""
     given, shape = {}, [n]
     if contexts.size:
         given, shape = {"context": np.tile(contexts, [n, 1])}, [n, len(contexts)]
     x, log_q = flow.sample_and_log_prob(() if given else n, seed=seed, **given)
-    log_p = target.log_prob(x, **{name: tf.constant(part) for name, part in given.items()}).numpy().astype(np.float64)
+    log_p = log_prob(x, **given).numpy().astype(np.float64)
     return x.numpy().reshape([*shape, -1]), log_p.reshape(shape), (log_p - log_q.numpy()).reshape(shape)
 
 

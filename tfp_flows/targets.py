@@ -13,10 +13,10 @@ from tfp_flows.flow import Flow
 from tfp_flows.unconstrained import Pinned, Unconstrained
 from tfp_flows.words import in_short, plural, reason_of
 
-__all__ = ["Target", "as_target", "check_gradient", "compiles", "contexts_of"]
+__all__ = ["Target", "as_target", "check_gradient", "compiles", "contexts_of", "traced"]
 
 ROWS = 4  # that a function is tried on
-XLA_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.NotFoundError)
+TF_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.NotFoundError)
 
 
 class Target(NamedTuple):
@@ -75,17 +75,37 @@ def contexts_of(flow: Flow, context: Any) -> np.ndarray:
 
 def check_gradient(target: Target, flow: Flow, contexts: np.ndarray) -> None:
     """Raises `InputError` for a target that is no function of rows, gives other than a number a row, or no gradient."""
-    x, given = _few_rows(flow, contexts)
+    rows = _few_rows(flow, contexts)
+    function = tf.function(lambda x, given: _with_gradient(target, x, given), autograph=False)
     try:
-        found, slope = _with_gradient(target, x, given)
-    except (TypeError, ValueError, IndexError, tf.errors.InvalidArgumentError) as error:
-        what = f"rows [N, {flow.event_size}]" + (f" and context=[N, {flow.context_size}]" if given else "")
-        raise InputError(f"target_log_prob must be a function of {what}; it says: {reason_of(error)}.") from error
+        found, slope = function.get_concrete_function(*rows)(*rows)
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        NotImplementedError,
+        TypeError,
+        ValueError,
+        *TF_ERRORS,
+    ) as error:
+        what = f"rows [N, {flow.event_size}]" + (f" and context=[N, {flow.context_size}]" if flow.context_size else "")
+        raise InputError(
+            f"target_log_prob must be a function of {what}, written in TensorFlow; it says: {reason_of(error)}."
+        ) from error
     if not tf.is_tensor(found) or list(found.shape) != [ROWS] or found.dtype != flow.dtype:
         got = f"{found.dtype.name} {list(found.shape)}" if tf.is_tensor(found) else in_short(found)
         raise InputError(f"target_log_prob must give {flow.dtype.name} [{ROWS}] for {ROWS} rows; got {got}.")
     if slope is None:
         raise InputError("target_log_prob must be differentiable in its rows: write it in TensorFlow, not in NumPy.")
+
+
+def traced(target: Target, flow: Flow) -> Callable[..., tf.Tensor]:
+    """The log-density of a target for any number of rows, as one graph: of many, TensorFlow complains."""
+    rows = tf.TensorSpec([None, flow.event_size], flow.dtype)
+    given = {"context": tf.TensorSpec([None, flow.context_size], tf.float64)} if flow.context_size else {}
+    function = tf.function(lambda x, given: target.log_prob(x, **given), autograph=False)
+    graph = function.get_concrete_function(rows, given)
+    return lambda x, **given: graph(tf.constant(x), {name: tf.constant(part) for name, part in given.items()})
 
 
 def compiles(target: Target, flow: Flow, contexts: np.ndarray) -> bool:
@@ -98,7 +118,7 @@ def compiles(target: Target, flow: Flow, contexts: np.ndarray) -> bool:
     compiled = tf.function(lambda x, given: _with_gradient(target, x, given), jit_compile=True, autograph=False)
     try:
         program = compiled.experimental_get_compiler_ir(x, given)(stage="hlo")
-    except (TypeError, ValueError, *XLA_ERRORS):
+    except (TypeError, ValueError, *TF_ERRORS):
         return False
     arguments, _, _ = next(line for line in program.splitlines() if line.startswith("ENTRY")).partition("->")
     return arguments.count("f32[" if x.dtype == tf.float32 else "f64[") > 0

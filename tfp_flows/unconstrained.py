@@ -1,5 +1,6 @@
 """Unconstrained: a joint distribution of TFP, pinned to what was observed, as a density of rows on all of R^D."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,11 @@ class Unconstrained:
 
     def sample_prior(self, n: int, seed: Any = None) -> tf.Tensor:
         """Rows `[n, D]` of the parts before anything was observed."""
-        return self.unconstrain(self._joint.sample_unpinned(n, seed=seed))
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", message="Saw Tensor seed"
+            )  # only of an integer's draws are others each time
+            return self.unconstrain(self._joint.sample_unpinned(n, seed=seed))
 
     def _parts(self, x: Any) -> Any:
         x = tf.convert_to_tensor(x, self.dtype)

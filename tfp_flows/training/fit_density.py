@@ -12,7 +12,7 @@ from tfp_flows.datasets import as_rows
 from tfp_flows.errors import InputError
 from tfp_flows.evidence import importance
 from tfp_flows.flow import Flow
-from tfp_flows.targets import Target, as_target, check_gradient, compiles, contexts_of
+from tfp_flows.targets import Target, as_target, check_gradient, compiles, contexts_of, traced
 from tfp_flows.training.callbacks import STATUS
 from tfp_flows.training.history import DensityHistory
 from tfp_flows.training.own_samples import STATISTICS_ROWS, Density, check_draws, fit_on_own_samples
@@ -156,7 +156,7 @@ def fit_density(
     history = fit_on_own_samples(flow, density, **how, warm_up=warm_up, gradient=gradient, **options)
     found = importance(flow, target.log_prob, context=few if few.size else None, seed=seed)
     history.importance = found
-    history.missed = missed_part(flow, target.log_prob, found, few, before, seed) if survey else None
+    history.missed = missed_part(flow, target, found, few, before, seed) if survey else None
     if verbose:
         STATUS.print(str(found))
     _warn(history)
@@ -183,7 +183,7 @@ def _probes(target: Target, flow: Flow, contexts: np.ndarray) -> list[str]:
     """What tells this density from any other, in a checkpoint: four digits of it at a few rows."""
     x = tf.constant(np.random.default_rng(0).normal(size=[PROBES, flow.event_size]), flow.dtype)
     given = {"context": tf.constant(contexts[np.arange(PROBES) % len(contexts)])} if contexts.size else {}
-    return [f"{value:.4g}" for value in target.log_prob(x, **given).numpy()]
+    return [f"{value:.4g}" for value in traced(target, flow)(x, **given).numpy()]
 
 
 def _warn(history: DensityHistory) -> None:

@@ -16,6 +16,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors import Power, Standardize, Support
 from tfp_flows.evidence import Importance
 from tfp_flows.flow import Flow
+from tfp_flows.targets import Target, traced
 
 __all__ = ["CONTEXTS", "missed_part", "normal_around", "particles_of", "wide_law"]
 
@@ -58,7 +59,6 @@ def particles_of(
         found -= law.log_prob(z)
         return tf.where(tf.math.is_finite(found), found, -1e30)
 
-    @tf.function(autograph=False)
     def carried() -> tuple[tf.Tensor, Any]:
         _, z, results = tfp.experimental.mcmc.sample_sequential_monte_carlo(
             law.log_prob,
@@ -70,7 +70,7 @@ def particles_of(
         )
         return first.forward(z), results.inverse_temperature
 
-    x, power = carried()
+    x, power = tf.function(carried, autograph=False).get_concrete_function()()
     return x.numpy() if np.min(power) >= 1 and np.isfinite(x).all() else None
 
 
@@ -88,7 +88,7 @@ def normal_around(flow: Flow, x: np.ndarray, n: int, seed: int) -> np.ndarray:
 
 def missed_part(
     flow: Flow,
-    log_prob: Callable[..., tf.Tensor],
+    target: Target,
     found: Importance,
     contexts: np.ndarray,
     before: np.ndarray,
@@ -101,18 +101,18 @@ def missed_part(
 
     Args:
       flow: the flow.
-      log_prob: the density's, up to a constant, which is the log evidence in `found`.
+      target: the density, up to a constant, which is the log evidence in `found`.
       found: what the flow's samples say, in these contexts.
       contexts: `[B, C]`, at most `CONTEXTS` of them.
       before: samples `[M, D]` of the flow before it was trained.
       seed: of the particles.
     """
     rows = np.concatenate([before, found.x.reshape([-1, flow.event_size])[: len(before)]])
-    x = particles_of(flow, log_prob, rows, contexts, seed)
+    x = particles_of(flow, target.log_prob, rows, contexts, seed)
     if x is None:
         return None
     given = {"context": np.broadcast_to(contexts, [*x.shape[:-1], contexts.shape[-1]])} if contexts.size else {}
-    height = _of_all(log_prob, tf.constant(x), contexts).numpy()
+    height = _of_all(traced(target, flow), tf.constant(x), contexts).numpy()
     arrived = height >= np.quantile(found.log_prob, LEAST, axis=0)
     ahead = height - flow.log_prob(x, **given).numpy() - found.log_evidence
     return float(np.mean(ahead[arrived] > np.log(DENSER))) if arrived.any() else None
