@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -32,7 +33,7 @@ def bowl(x: tf.Tensor) -> tf.Tensor:
     return -0.5 * tf.reduce_sum((x - 4.0) ** 2 / [2.0, 3.0], axis=-1)
 
 
-def small(name: str = "real_nvp", size: int = 2, **options) -> tff.Flow:
+def small(size: int = 2, name: str = "real_nvp", **options) -> tff.Flow:
     return tff.make(name, event_size=size, num_layers=2, hidden_units=(16,), seed=0, **options)
 
 
@@ -196,7 +197,7 @@ def test_evidence_of_a_conjugate_posterior():
     assert mean == pytest.approx(1.5 * 4 / 5, abs=0.05)
 
 
-def test_supports_that_depend_on_other_parts_have_the_joint_bijector():
+def test_supports_that_depend_on_other_parts():
     model = tfd.JointDistributionNamed(
         {"a": tfd.Gamma(3.0, 1.0), "b": lambda a: tfd.Uniform(0.0, a), "x": lambda b: tfd.Normal(b, 1.0)}
     )
@@ -205,6 +206,68 @@ def test_supports_that_depend_on_other_parts_have_the_joint_bijector():
     parts = posterior.constrain(x)
     assert np.all(parts["b"] < parts["a"])
     np.testing.assert_allclose(posterior.unconstrain(parts), x, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        tfd.LKJ(2, 2.0),
+        tfd.WishartTriL(3.0, tf.eye(2)),
+        tfd.VonMisesFisher([1.0, 0.0, 0.0], 2.0),
+        tfd.SphericalUniform(3),
+    ],
+    ids=lambda law: type(law).__name__,
+)
+def test_parts_over_other_measures_are_refused(law):
+    model = tfd.JointDistributionNamed({"p": law, "y": tfd.Normal(0.0, 1.0)})
+    with pytest.raises(tff.InputError, match=f"got 'p', a {type(law).__name__}"):
+        tff.Unconstrained(model.experimental_pin(y=0.0))
+
+
+@pytest.mark.parametrize(
+    "law", [tfd.Dirichlet([1.0, 2.0, 3.0]), tfd.CholeskyLKJ(2, 2.0), tfd.Sample(tfd.Dirichlet([2.0, 2.0]), 2)]
+)
+def test_priors_of_probabilities_integrate_to_one(law):
+    model = tfd.JointDistributionNamed({"p": law, "y": tfd.Normal(0.0, 1.0)})
+    posterior = tff.Unconstrained(model.experimental_pin(y=0.0))
+    start = tfd.MultivariateNormalDiag(scale_diag=tf.fill([posterior.event_size], 2.5))
+    x = start.sample(200_000, seed=(0, 1))
+    weight = tf.exp(posterior.log_prob(x) - start.log_prob(x) - tfd.Normal(0.0, 1.0).log_prob(0.0)).numpy()
+    error = float(np.std(weight)) / len(weight) ** 0.5
+    assert error < 0.01
+    assert np.mean(weight) == pytest.approx(1.0, abs=5 * error)
+
+
+def test_data_that_broadcast_against_rows_are_refused():
+    """As many data as rows would pass for a number a row."""
+    data = np.ones(5, "float32")
+    with pytest.raises(tff.InputError, match="target_log_prob must"):
+        tff.importance(small(), lambda x: tfd.Normal(x[:, 0], 1.0).log_prob(data), 5)
+
+
+def test_names_of_context_and_start():
+    """They are learnt, and rows with names are matched by them."""
+    rows = pandas.DataFrame(np.random.default_rng(0).normal(size=(50, 2)), columns=["a", "b"])
+    flow = small(1, "maf", context_size=2)
+    target = lambda x, context: -0.5 * tf.reduce_sum((x - context[:, :1]) ** 2, -1)  # noqa: E731
+    tff.fit_density(flow, target, context=rows, **QUICK, look_for_modes=False)
+    assert flow.context_columns == ("a", "b")
+    flow = small()
+    flow.columns = ("a", "b")
+    tff.fit_density(flow, bowl, start=rows.assign(a=rows["a"] + 50.0)[["b", "a"]], **QUICK, look_for_modes=False)
+    assert flow.sample(500, seed=0).numpy().mean(axis=0)[0] > 20
+
+
+def test_seeds():
+    flow = small()
+    tff.fit_density(flow, bowl, **QUICK | {"epochs": 1, "seed": 2**32 - 1})
+    with pytest.raises(tff.InputError, match="seed must be an integer from 0 to 4294967295; got -1"):
+        tff.fit_density(flow, bowl, **QUICK, seed=-1)
+    draws = [
+        tff.importance(flow, bowl, 50, seed=seed).x for seed in (-1, 2**40, np.int64(3), 3)
+    ]  # as flow.sample has it
+    np.testing.assert_array_equal(draws[2], draws[3])
+    assert np.any(draws[0] != draws[1])
 
 
 def test_xla_is_left_out_where_it_would_compile_anew_for_every_batch():
@@ -266,8 +329,11 @@ def test_checkpoint_of_another_density_is_refused(tmp_path):
     tff.fit_density(again, bowl, **options)
     for one, other in zip(once.variables, again.variables, strict=True):
         np.testing.assert_array_equal(one, other)
-    with pytest.raises(tff.InputError, match="target"):
-        tff.fit_density(small(), lambda x: 2 * bowl(x), **options)
+    for other in (lambda x: 2 * bowl(x), lambda x: bowl(-x)):
+        with pytest.raises(tff.InputError, match="target"):
+            tff.fit_density(small(), other, **options)
+    with pytest.raises(tff.InputError, match="start"):
+        tff.fit_density(small(), bowl, start=np.random.default_rng(0).normal(size=(9, 2)), **options)
 
 
 @pytest.mark.parametrize(
@@ -277,10 +343,10 @@ def test_checkpoint_of_another_density_is_refused(tmp_path):
         (tfd.Normal(0.0, 1.0), {}, "target_log_prob must be over rows of 2"),
         (tfd.MultivariateNormalDiag(tf.zeros(3)), {}, "is over rows of 3, and .* has event_size=2"),
         (tfd.MultivariateNormalDiag(tf.zeros(2, tf.float64)), {}, "is of float64, and .* of float32"),
-        (lambda x: x, {}, r"must give float32 \[4\] for 4 rows; got float32 \[4, 2\]"),
+        (lambda x: x, {}, r"must give float32 \[5\] for 5 rows; got float32 \[5, 2\]"),
         (lambda x: np.sum(x.numpy() ** 2, axis=-1), {}, r"rows \[N, 2\], written in TensorFlow; it says: .*numpy"),
-        (lambda x: 0.0, {}, r"must give float32 \[4\] for 4 rows; got float32 \[\]"),
-        (lambda x: tf.zeros([4]), {}, "must be differentiable in its rows"),
+        (lambda x: 0.0, {}, r"must give float32 \[5\] for 5 rows; got float32 \[\]"),
+        (lambda x: tf.zeros(x.shape[0]), {}, "must be differentiable in its rows"),
         (lambda x, y: bowl(x), {}, r"must be a function of rows \[N, 2\], .*; it says: .*'y'"),
         (bowl, {"context": np.zeros([5, 1])}, "context was given, but .* was built without"),
         (bowl, {"gradient": "score"}, "gradient must be one of path, total; got 'score'"),

@@ -1,14 +1,17 @@
 """What a flow's draws, weighted by a density, say of that density: its evidence, and how far to trust it."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows.checks import check_sizes
 from tfp_flows.flow import Flow
 from tfp_flows.pareto import pareto_k
+from tfp_flows.seeds import stateless
 from tfp_flows.targets import as_target, check_gradient, contexts_of, traced
 
 __all__ = ["Importance", "importance"]
@@ -57,7 +60,7 @@ class Importance(NamedTuple):
         )
 
 
-def importance(flow: Flow, target_log_prob: Any, n: int = 10_000, *, context: Any = None, seed: int = 0) -> Importance:
+def importance(flow: Flow, target_log_prob: Any, n: int = 10_000, *, context: Any = None, seed: Any = 0) -> Importance:
     """Weights draws of a flow by a density that it was fitted to, and says how good the fit is.
 
     ```
@@ -73,7 +76,7 @@ def importance(flow: Flow, target_log_prob: Any, n: int = 10_000, *, context: An
       target_log_prob: p, as in `tff.fit_density`.
       n: draws, for each row of the context.
       context: rows `[B, C]`, of a density with a context.
-      seed: fixes the draws.
+      seed: of the draws, as `flow.sample` takes it.
 
     Returns:
       An `Importance`: draws, weights and figures.
@@ -94,16 +97,17 @@ def importance(flow: Flow, target_log_prob: Any, n: int = 10_000, *, context: An
     check_sizes(n=n)
     target, contexts = as_target(target_log_prob, flow), contexts_of(flow, context)
     check_gradient(target, flow, contexts)
-    log_prob = traced(target, flow)
+    log_prob, seed = traced(target, flow), tfp.random.sanitize_seed(stateless(seed))
+    own = functools.partial(tf.random.experimental.stateless_fold_in, seed)
     pieces = [
-        _weighted(flow.continuous, log_prob, contexts, min(PIECE, n - start), (seed, i))
+        _weighted(flow.continuous, log_prob, contexts, min(PIECE, n - start), own(i))
         for i, start in enumerate(range(0, n, PIECE))
     ]
     return _figures(*(np.concatenate(parts) for parts in zip(*pieces, strict=True)))
 
 
 def _weighted(
-    flow: Flow, log_prob: Callable[..., tf.Tensor], contexts: np.ndarray, n: int, seed: tuple[int, int]
+    flow: Flow, log_prob: Callable[..., tf.Tensor], contexts: np.ndarray, n: int, seed: tf.Tensor
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draws of the flow, `[n, D]` or `[n, B, D]`; their log-density, of the target and less that of the flow."""
     given, shape = {}, [n]

@@ -13,7 +13,7 @@ def pareto_k(log_weight: np.ndarray) -> float:
 
     The tail is of the `min(N / 5, 3 sqrt(N))` largest weights. Moments of the weights exist up to the order 1 / k:
     below 0.5 their variance is finite, and above 0.7 no average of practical size is near its mean. It is -inf for
-    weights that are all the same, and infinite where all but a few are zero.
+    weights that are all the same, infinite where all but a few are zero, and NaN of too few to tell.
 
     Example:
 
@@ -26,7 +26,9 @@ def pareto_k(log_weight: np.ndarray) -> float:
     """
     log_weight = np.sort(np.asarray(log_weight, np.float64))
     size = int(np.ceil(min(len(log_weight) / 5, 3 * np.sqrt(len(log_weight)))))
-    if size < LEAST_TAIL or not np.isfinite(log_weight[-1]):
+    if size < LEAST_TAIL:
+        return np.nan
+    if not np.isfinite(log_weight[-1]):
         return np.inf
     weights = np.exp(log_weight - log_weight[-1])
     excess = weights[-size:] - weights[-size - 1]

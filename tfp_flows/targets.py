@@ -15,7 +15,7 @@ from tfp_flows.words import in_short, plural, reason_of
 
 __all__ = ["Target", "as_target", "check_gradient", "compiles", "contexts_of", "traced"]
 
-ROWS = 4  # that a function is tried on
+ROWS = (5, 7)  # that a function is tried on: data of its own has one length
 TF_ERRORS = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.NotFoundError)
 
 
@@ -75,7 +75,12 @@ def contexts_of(flow: Flow, context: Any) -> np.ndarray:
 
 def check_gradient(target: Target, flow: Flow, contexts: np.ndarray) -> None:
     """Raises `InputError` for a target that is no function of rows, gives other than a number a row, or no gradient."""
-    rows = _few_rows(flow, contexts)
+    for count in ROWS:
+        _check_gradient_at(target, flow, contexts, count)
+
+
+def _check_gradient_at(target: Target, flow: Flow, contexts: np.ndarray, count: int) -> None:
+    rows = _few_rows(flow, contexts, count)
     function = tf.function(lambda x, given: _with_gradient(target, x, given), autograph=False)
     try:
         found, slope = function.get_concrete_function(*rows)(*rows)
@@ -92,9 +97,9 @@ def check_gradient(target: Target, flow: Flow, contexts: np.ndarray) -> None:
         raise InputError(
             f"target_log_prob must be a function of {what}, written in TensorFlow; it says: {reason_of(error)}."
         ) from error
-    if not tf.is_tensor(found) or list(found.shape) != [ROWS] or found.dtype != flow.dtype:
+    if not tf.is_tensor(found) or list(found.shape) != [count] or found.dtype != flow.dtype:
         got = f"{found.dtype.name} {list(found.shape)}" if tf.is_tensor(found) else in_short(found)
-        raise InputError(f"target_log_prob must give {flow.dtype.name} [{ROWS}] for {ROWS} rows; got {got}.")
+        raise InputError(f"target_log_prob must give {flow.dtype.name} [{count}] for {count} rows; got {got}.")
     if slope is None:
         raise InputError("target_log_prob must be differentiable in its rows: write it in TensorFlow, not in NumPy.")
 
@@ -114,7 +119,7 @@ def compiles(target: Target, flow: Flow, contexts: np.ndarray) -> bool:
     Some operations must be known before they are compiled: where they depend on the rows, XLA takes those for constants
     and compiles anew for others. Then the program has no argument for them.
     """
-    x, given = _few_rows(flow, contexts)
+    x, given = _few_rows(flow, contexts, ROWS[0])
     compiled = tf.function(lambda x, given: _with_gradient(target, x, given), jit_compile=True, autograph=False)
     try:
         program = compiled.experimental_get_compiler_ir(x, given)(stage="hlo")
@@ -124,10 +129,10 @@ def compiles(target: Target, flow: Flow, contexts: np.ndarray) -> bool:
     return arguments.count("f32[" if x.dtype == tf.float32 else "f64[") > 0
 
 
-def _few_rows(flow: Flow, contexts: np.ndarray) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+def _few_rows(flow: Flow, contexts: np.ndarray, count: int) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Samples of the flow, and the context of each if there are any."""
-    given = {"context": tf.constant(contexts[np.arange(ROWS) % len(contexts)])} if contexts.size else {}
-    return flow.sample(() if given else ROWS, seed=0, **given), given
+    given = {"context": tf.constant(contexts[np.arange(count) % len(contexts)])} if contexts.size else {}
+    return flow.sample(() if given else count, seed=0, **given), given
 
 
 def _with_gradient(target: Target, x: tf.Tensor, given: dict[str, tf.Tensor]) -> tuple[Any, tf.Tensor | None]:

@@ -13,7 +13,6 @@ from tfp_flows.words import in_short
 __all__ = ["Unconstrained"]
 
 tfd = tfp.distributions
-DRAWS = 4  # of a joint distribution, which tell whether the support of a part is the same in each
 Pinned = tfp.experimental.distributions.JointDistributionPinned
 
 
@@ -38,7 +37,8 @@ class Unconstrained:
       columns: a name for each of the D numbers: "mu", or "theta[0]", "theta[1]" of a part with several.
 
     Raises:
-      InputError: for anything else, and for a part that has no density on the line, such as a count.
+      InputError: for anything else, and for a part that has no density on the line, such as a count, a direction, or a
+        matrix other than CholeskyLKJ's.
 
     Example:
 
@@ -66,6 +66,7 @@ class Unconstrained:
         self._ndims = tf.nest.map_structure(lambda shape: shape.rank, self._shapes)
         self._sizes = [shape.num_elements() for shape in tf.nest.flatten(self._shapes)]
         self.event_size = sum(self._sizes)
+        self._surplus = _of_simplexes(joint, self._shapes)
         self.columns = _columns(joint.event_shape, self._shapes)
         dtypes = {dtype.name for dtype in tf.nest.flatten(joint.dtype)}
         if len(dtypes) > 1 or not dtypes <= {"float32", "float64"}:
@@ -76,8 +77,7 @@ class Unconstrained:
         """Log-density of rows `x [..., D]` and what was observed, `[...]`, nats."""
         parts = self._parts(x)
         stretched = self._bijector.forward_log_det_jacobian(parts, event_ndims=self._ndims)
-        stretched -= _of_simplexes(self._shapes, self._joint.event_shape)
-        return self._joint.unnormalized_log_prob(self._bijector.forward(parts)) + stretched
+        return self._joint.unnormalized_log_prob(self._bijector.forward(parts)) + stretched - self._surplus
 
     def constrain(self, x: Any) -> Any:
         """The parts that rows `x [..., D]` stand for, in the joint distribution's own structure."""
@@ -114,65 +114,54 @@ class Unconstrained:
 
 
 def _bijector_of(joint: Pinned) -> tfp.bijectors.Bijector:
-    """What makes parts of real numbers: each by itself where supports are fixed, which XLA compiles once for all."""
     try:
-        whole = joint.experimental_default_event_space_bijector()
-        apart = [_bijectors_apart(joint, seed) for seed in range(DRAWS)]
+        return joint.experimental_default_event_space_bijector()
     except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
         raise InputError(
             "joint must have parts with a density on the line, or pinned: TFP has no bijector for one of "
             f"{in_short(_names(joint.event_shape))}."
         ) from error
-    if None in apart:
-        return whole
-    halves = [
-        tf.nest.map_structure(lambda shape, dtype: tf.fill(shape, tf.cast(0.5, dtype)), *described)
-        for described in [(whole.inverse_event_shape(joint.event_shape), joint.dtype)]
-    ]
-    found = [tf.nest.flatten(bijector.forward(halves[0])) for bijector in apart]
-    same = all(np.array_equal(a, b) for others in found[1:] for a, b in zip(found[0], others, strict=True))
-    return apart[0] if same else whole
 
 
-def _bijectors_apart(joint: Pinned, seed: int) -> tfp.bijectors.Bijector | None:
-    """The bijectors of the parts, as a draw of all the others leaves them; None for parts without names."""
-    laws, _ = joint.distribution.sample_distributions(seed=seed)
-    names = _names(joint.event_shape)
-    if isinstance(laws, dict):
-        found = [laws.get(name) for name in names]
-    else:
-        found = [getattr(laws, name, None) for name in names]
-    if None in found:
-        return None
-    bijectors = [law.experimental_default_event_space_bijector() for law in found]
-    kind = joint.event_shape
-    return tfp.bijectors.JointMap(
-        dict(zip(names, bijectors, strict=True)) if isinstance(kind, dict) else type(kind)(*bijectors)
-    )
-
-
-def _of_simplexes(free: Any, parts: Any) -> float:
+def _of_simplexes(joint: Pinned, free: Any) -> float:
     """What TFP's log-det of K probabilities has too much: `log(K) / 2`.
 
-    It measures areas on the simplex, as they lie in R^K; the densities of its distributions are over the first K - 1.
+    It measures areas on the simplex, as they lie in R^K; the densities of its Dirichlet laws are over the first K - 1.
+    `InputError` for other parts that are made of fewer numbers than they have: matrices and directions, whose densities
+    are over what TFP's bijectors do not measure, or do not reach.
     """
-    pairs = zip(tf.nest.flatten(free), tf.nest.flatten(parts), strict=True)
-    found = [part for one, part in pairs if part.rank and part[:-1] == one[:-1] and part[-1] == one[-1] + 1]
-    return sum(0.5 * np.log(part[-1]) * part[:-1].num_elements() for part in found)
+    names = _names(joint.event_shape)
+    pairs = zip(names, tf.nest.flatten(free), tf.nest.flatten(joint.event_shape), strict=False)
+    fewer = {name: part for name, one, part in pairs if one != part}
+    if not fewer:
+        return 0.0
+    laws, _ = joint.distribution.sample_distributions(seed=0)
+    laws = laws if isinstance(laws, dict) else {name: getattr(laws, name, None) for name in names}
+    surplus = 0.0
+    for name, part in fewer.items():
+        law = laws.get(name)
+        while isinstance(law, (tfd.Sample, tfd.Independent, tfd.BatchReshape)):
+            law = law.distribution
+        if isinstance(law, (tfd.Dirichlet, tfd.RelaxedOneHotCategorical)):
+            surplus += 0.5 * np.log(part[-1]) * part[:-1].num_elements()
+        elif not isinstance(law, (tfd.CholeskyLKJ, tfd.TransformedDistribution)):
+            raise InputError(
+                f"joint must have parts of numbers, of probabilities or of CholeskyLKJ, or pinned; got {name!r}, "
+                f"{'a part without a name' if law is None else 'a ' + type(law).__name__}."
+            )
+    return float(surplus)
 
 
 def _names(structure: Any) -> list[str]:
-    """The names of the parts of a structure, or their numbers from 0."""
-    keys = getattr(structure, "_fields", None) or (list(structure) if isinstance(structure, dict) else None)
-    return [str(key) for key in keys or range(len(tf.nest.flatten(structure)))]
+    """The names of the parts of a structure in the order that `tf.nest` flattens them, or their numbers from 0."""
+    flat = len(tf.nest.flatten(structure))
+    keys = sorted(structure) if isinstance(structure, dict) else getattr(structure, "_fields", ())
+    return [str(key) for key in (keys if len(keys) == flat else range(flat))]
 
 
 def _columns(structure: Any, shapes: Any) -> tuple[str, ...]:
     """A name for each number of a row: the part's, and its place there."""
-    flat = tf.nest.flatten(shapes)
-    names = sorted(_names(structure)) if isinstance(structure, dict) else _names(structure)  # as tf.nest has them
-    if len(names) != len(flat):  # of parts that are joint distributions themselves
-        names = [str(i) for i in range(len(flat))]
+    flat, names = tf.nest.flatten(shapes), _names(structure)
     return tuple(
         name + (f"[{', '.join(map(str, place))}]" if place else "")
         for name, shape in zip(names, flat, strict=True)

@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.checks import check_choice, check_flags
-from tfp_flows.datasets import as_rows
+from tfp_flows.checks import check_choice, check_flags, check_seed
+from tfp_flows.datasets import as_table, matched
+from tfp_flows.datasets.refusals import some_of
 from tfp_flows.errors import InputError
 from tfp_flows.evidence import importance
 from tfp_flows.flow import Flow
 from tfp_flows.targets import Target, as_target, check_gradient, compiles, contexts_of, traced
 from tfp_flows.training.callbacks import STATUS
 from tfp_flows.training.history import DensityHistory
+from tfp_flows.training.names import Names
 from tfp_flows.training.own_samples import STATISTICS_ROWS, Density, check_draws, fit_on_own_samples
+from tfp_flows.training.rows import Rows, identity_of
 from tfp_flows.training.survey import CONTEXTS, missed_part, normal_around, particles_of, wide_law
 
 __all__ = ["fit_density"]
@@ -120,13 +123,21 @@ def fit_density(
     check_draws("flow", flow)
     check_choice("gradient", gradient, ("path", "total"))
     check_flags(look_for_modes=look_for_modes)
+    check_seed(seed)
     if flow.dequantize:
         raise InputError(f"flow must be over real numbers; got one with dequantize={list(flow.dequantize)}.")
     target, contexts = as_target(target_log_prob, flow), contexts_of(flow, context)
+    names = _names(target, flow)
+    of_context = flow.context_columns or (as_table(context, name="context").columns if contexts.size else None)
     check_gradient(target, flow, contexts)
     few = np.random.default_rng(seed).permutation(contexts)[:CONTEXTS]
     before = _samples(flow, few, seed)
-    rows = None if start is None else as_rows(start, event_size=flow.event_size, name="start")
+    rows = None if start is None else matched(start, names, name="start", event_size=flow.event_size)
+    once = compiles(target, flow, contexts)
+    if jit_compile and not once:
+        raise InputError(
+            "jit_compile is True, and XLA cannot compile target_log_prob once for all batches: leave jit_compile out."
+        )
     survey = look_for_modes and not flow.circular  # an angle has no way out of its circle, which particles take
     options = {
         "epochs": epochs,
@@ -137,7 +148,7 @@ def fit_density(
         "clip_norm": clip_norm,
         "optimizer": optimizer,
         "patience": patience,
-        "jit_compile": False if jit_compile is None and not compiles(target, flow, contexts) else jit_compile,
+        "jit_compile": jit_compile if once else False,
         "callbacks": callbacks,
         "verbose": verbose,
         "seed": seed,
@@ -148,19 +159,31 @@ def fit_density(
         target.log_prob,
         contexts,
         lambda: (_around(flow, target, few, before, survey, seed) if rows is None else rows, None),
-        (flow.columns or target.columns, flow.context_columns),
-        {"target": _probes(target, flow, contexts), "gradient": gradient},
+        (names, of_context),
+        {
+            "target": _probes(target, flow, contexts),
+            "gradient": gradient,
+            "start": survey if rows is None else identity_of(Rows(rows)),
+        },
         wide_law(flow),
     )
-    how = {"training": "fit_density", "called": "flow", "loss": "negative_elbo"}
+    how: dict[str, Any] = {"training": "fit_density", "called": "flow", "loss": "negative_elbo"}
     history = fit_on_own_samples(flow, density, **how, warm_up=warm_up, gradient=gradient, **options)
     found = importance(flow, target.log_prob, context=few if few.size else None, seed=seed)
     history.importance = found
-    history.missed = missed_part(flow, target, found, few, before, seed) if survey else None
+    history.missed = missed_part(flow, target, found, few, before, _narrow(seed)) if survey else None
     if verbose:
         STATUS.print(str(found))
     _warn(history)
     return history
+
+
+def _names(target: Target, flow: Flow) -> Names:
+    """The names of columns that either knows; `InputError` if they know others."""
+    if flow.columns and target.columns and list(flow.columns) != list(target.columns):
+        theirs, own = some_of(target.columns), some_of(flow.columns)
+        raise InputError(f"target_log_prob is over the columns {theirs}, and {flow.name} over {own}.")
+    return flow.columns or target.columns
 
 
 def _samples(flow: Flow, contexts: np.ndarray, seed: int) -> np.ndarray:
@@ -174,16 +197,25 @@ def _around(
     flow: Flow, target: Target, contexts: np.ndarray, before: np.ndarray, survey: bool, seed: int
 ) -> np.ndarray:
     """Rows by which a flow is standardised: normal ones around particles, or else those that these start around."""
-    around = before if target.draw is None else target.draw(STATISTICS_ROWS, seed=(seed, -1)).numpy()
-    found = particles_of(flow, target.log_prob, around, contexts, seed) if survey else None
-    return around if found is None else normal_around(flow, found, STATISTICS_ROWS, seed)
+    around = before if target.draw is None else target.draw(STATISTICS_ROWS, seed=(_narrow(seed), 1)).numpy()
+    found = particles_of(flow, target.log_prob, around, contexts, _narrow(seed)) if survey else None
+    return around if found is None else normal_around(flow, found, STATISTICS_ROWS, _narrow(seed))
+
+
+def _narrow(seed: int) -> int:
+    """A seed of 31 bits, as both NumPy and TensorFlow take it, in pairs too."""
+    return int(seed) % (2**31 - 1)
 
 
 def _probes(target: Target, flow: Flow, contexts: np.ndarray) -> list[str]:
-    """What tells this density from any other, in a checkpoint: four digits of it at a few rows."""
+    """What tells this density from any other, in a checkpoint: digits of it, and of its slopes, at a few rows."""
     x = tf.constant(np.random.default_rng(0).normal(size=[PROBES, flow.event_size]), flow.dtype)
     given = {"context": tf.constant(contexts[np.arange(PROBES) % len(contexts)])} if contexts.size else {}
-    return [f"{value:.4g}" for value in traced(target, flow)(x, **given).numpy()]
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        found = traced(target, flow)(x, **given)
+    slopes = np.ravel(tape.gradient(found, x))
+    return [f"{value:.6g}" for value in found.numpy()] + [f"{slope:.3g}" for slope in slopes]
 
 
 def _warn(history: DensityHistory) -> None:
@@ -192,13 +224,13 @@ def _warn(history: DensityHistory) -> None:
     if history.missed is not None and history.missed > MISSED:
         sentence = (
             f"about {history.missed:.0%} of the density's mass lies where the flow has less than a twentieth of it: "
-            "modes were likely dropped, and the log evidence leaves them out; warm_up=0.5 or more, start= with rows "
-            "from all modes, more epochs or a larger flow may keep them."
+            "modes were likely dropped, or tails, and the log evidence leaves them out; warm_up=0.5 or more, start= "
+            "with rows from all modes, more epochs or a larger flow may keep them."
         )
     elif np.any((np.asarray(found.pareto_k) > TAIL) & (np.asarray(found.ess) < FEW)):
         sentence = (
             f"the log evidence cannot be trusted, nor its standard error: Pareto k is {np.max(found.pareto_k):.2f}, "
-            f"above {TAIL}; more epochs or a larger flow may bring the flow nearer to the density."
+            f"above {TAIL}; more epochs, a larger flow, or start= with rows near the density may help."
         )
     if sentence:
         warnings.warn(sentence, stacklevel=3)
