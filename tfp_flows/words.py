@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["in_short", "plural", "reason_of"]
+__all__ = ["in_short", "loss_in_words", "plural", "reason_of"]
 
 MOST_LETTERS = 100  # of a value in a sentence
 
@@ -23,6 +23,12 @@ def reason_of(error: BaseException) -> str:
     """What fits into a sentence of what an error says, or its kind if it says nothing."""
     lines = str(error).strip().rstrip(".").splitlines()
     return lines[0][: MOST_LETTERS + 50] if lines else type(error).__name__
+
+
+def loss_in_words(name: str) -> str:
+    """What sentences call a loss that logs call `name`: NLL, KL, negative ELBO."""
+    *before, last = name.split("_")
+    return " ".join([*before, last.upper()])
 
 
 def plural(count: int, noun: str) -> str:

@@ -15,6 +15,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from tfp_flows.words import loss_in_words
+
 __all__ = [
     "START",
     "STATUS",
@@ -198,5 +200,5 @@ class EpochLines(Callback):
 
 def _report(loss: str, logs: dict) -> str:
     """Loss of training and validation, and the gap where it is known."""
-    shown = ((loss, loss.upper()), (f"val_{loss}", "validation"), ("val_gap", "gap"))
+    shown = ((loss, loss_in_words(loss)), (f"val_{loss}", "validation"), ("val_gap", "gap"))
     return "  ".join(f"{label} {logs[key]:.3f}" for key, label in shown if key in logs)

@@ -22,6 +22,7 @@ from tfp_flows.training.callbacks import (
     values_of,
 )
 from tfp_flows.training.checkpoint import CheckpointPlan, Checkpoints
+from tfp_flows.words import loss_in_words
 
 __all__ = ["run", "uses_xla"]
 
@@ -112,7 +113,7 @@ def run(
     if best.best_epoch == START:
         more = "rows" if loss == "nll" else "steps"
         warnings.warn(
-            f"no epoch had a lower validation {loss.upper()} than the start, whose weights are restored: "
+            f"no epoch had a lower validation {loss_in_words(loss)} than the start, whose weights are restored: "
             f"a lower learning rate, a smaller flow or more {more} may work.",
             stacklevel=stacklevel,
         )
@@ -179,12 +180,12 @@ def _check_finite(
         lower = "lower learning rate" if learning_rate is None else f"learning_rate below {learning_rate:g}"
         raise DivergenceError(
             f"the loss was {watch.value} in epoch {watch.epoch + 1}: {_kept(best)}; "
-            f"a {lower} or rows without outliers may work.",
+            f"a {lower} or {'rows without outliers' if loss == 'nll' else 'a density without NaN'} may work.",
             history,
         )
     if best.best_epoch is None:
         raise DivergenceError(
-            f"the {loss.upper()} of the validation was {best.last} in every epoch{culprits}: {_kept(best)}; "
+            f"the {loss_in_words(loss)} of the validation was {best.last} in every epoch{culprits}: {_kept(best)}; "
             "leave such rows out, or look at their units.",
             history,
         )
