@@ -21,6 +21,7 @@ from tfp_flows.training.history import History
 from tfp_flows.training.loop import run, uses_xla
 from tfp_flows.training.model import FlowModel
 from tfp_flows.training.names import naming
+from tfp_flows.training.noise import Noise, noise_for
 from tfp_flows.training.options import check_options
 from tfp_flows.training.rates import adam, decay_for, schedule_for
 from tfp_flows.training.rows import Rows, Source, as_source, as_validation, batches_of, identity_of, steps_at_once
@@ -42,6 +43,7 @@ def fit(
     sample_weight: Any = None,
     validation_data: Any = None,
     validation_split: float = 0.1,
+    noise: Any = None,
     epochs: int = 100,
     batch_size: int | None = None,
     steps_per_epoch: int | None = None,
@@ -77,6 +79,10 @@ def fit(
         weight says, on average.
       validation_data: rows, or a tuple `(x, context)` or `(x, context, sample_weight)`; instead of `validation_split`.
       validation_split: part of the rows in memory that is held out.
+      noise: standard deviation of normal noise, in the units of x, or one for each column. It is added to the rows,
+        afresh in every batch, and once to those that validate: the flow becomes the density of y = x + noise, by whose
+        slope Tweedie's formula takes the noise off, `E[x | y] = y + noise^2 d log p(y) / dy` (Efron, JASA 106 (2011),
+        1602). The entropy of a dataset is no floor of it.
       epochs: passes over the rows at most; for a dataset of known law, rounds of `steps_per_epoch` fresh batches.
       batch_size: rows of a step; by default a twentieth of the rows, but at least 32 and at most 500.
       steps_per_epoch: steps of an epoch; by default one pass, less a few batches where that makes equal blocks of them,
@@ -157,11 +163,14 @@ def fit(
     split = 0.0 if validation_data is not None else validation_split
     sizes = {"batch_size": batch_size, "steps_per_epoch": steps_per_epoch, "validation_split": split}
     in_blocks = strategy is None  # a strategy cuts batches up, not blocks
-    source = as_source(x, context, sample_weight, flow, in_blocks=in_blocks, seed=seed, **sizes)
+    noise = noise_for(flow, noise, seed)
+    source = as_source(x, context, sample_weight, flow, in_blocks=in_blocks, noise=noise, **sizes)
     if validation_data is not None:
         names = flow.columns or source.columns, flow.context_columns or source.context_columns
         checked = as_validation(validation_data, flow, *names)
         source = source._replace(validation=checked, held_out=None)
+    if noise.scale:
+        source = _with_noise(source, noise)
     _check_context(flow, source)
     _warn_of_columns(flow, source)
     total_steps = epochs * source.steps
@@ -190,7 +199,7 @@ def fit(
     if checkpoint is not None:
         settings = {"epochs": epochs, "steps_per_epoch": source.steps, "batch_size": batch_size, "patience": patience}
         settings |= {"entropy": floor, "validation_split": validation_split, "xla": xla, "seed": seed}
-        settings["weight_decay"] = decay
+        settings |= {"weight_decay": decay} | ({"noise": list(noise.scale)} if noise.scale else {})
         plan = as_plan(checkpoint, checkpoint_every, model, _identity(flow, source, settings))
     names = flow.columns or source.columns, flow.context_columns or source.context_columns
     with naming(flow, *names):
@@ -211,6 +220,14 @@ def fit(
             checkpoint=plan,
             blame=lambda: _rows_without_density(flow, source),
         )
+
+
+def _with_noise(source: Source, noise: Noise) -> Source:
+    """The source with noise on what its batches are not: rows that statistics come from and that validate."""
+    rows, validation = (
+        part and part._replace(x=noise.once(part.x, i)) for i, part in enumerate((source.rows, source.validation))
+    )
+    return source._replace(rows=rows, validation=validation, entropy=None)
 
 
 def _identity(flow: Flow, source: Source, settings: dict[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
 from tfp_flows.training.given import check_parts
 from tfp_flows.training.inside import check_inside
+from tfp_flows.training.noise import Noise, floating
 from tfp_flows.training.strata import places_on_a_curve, stratified
-from tfp_flows.whole import with_noise
 from tfp_flows.words import plural
 
 __all__ = ["Rows", "Source", "as_source", "as_validation", "batches_of", "identity_of", "steps_at_once", "untuned"]
@@ -48,9 +48,8 @@ class Source(NamedTuple):
     """What `fit` trains on: batches, how many make an epoch, and the rows that statistics come from.
 
     `batches(start)` are those from step `start` on, the same as if the steps before had been taken: what a step trains
-    on is a function of the seed and of its number; so is the noise in columns of whole numbers, which batches have, but
-    not the rows in memory. With `in_blocks`, each element is a block of that many batches, and
-    `start` a multiple of it; with 0, it is a batch.
+    on is a function of the seed and of its number; so is the noise, which batches have, but not the rows in memory.
+    With `in_blocks`, each element is a block of that many batches, and `start` a multiple of it; with 0, it is a batch.
 
     `columns` and `context_columns` are the names of columns, where the rows came with some. `held_out` has the numbers,
     from 0, of the rows of x that validate; None if they were not taken from x. `identity` tells these rows from others,
@@ -79,7 +78,7 @@ def as_source(
     steps_per_epoch: int | None,
     validation_split: float,
     in_blocks: bool,
-    seed: int,
+    noise: Noise,
 ) -> Source:
     """Batches of what the user gave: a dataset with a known law, a `tf.data.Dataset`, or rows in memory.
 
@@ -89,16 +88,16 @@ def as_source(
         raise InputError("context and sample_weight go with rows in memory; put them into the tf.data.Dataset.")
     if isinstance(x, Dataset):
         steps, size = steps_per_epoch or FRESH_STEPS, batch_size or LARGEST_BATCH
-        return _drawn_afresh(x, flow, size, steps, in_blocks, seed)
+        return _drawn_afresh(x, flow, size, steps, in_blocks, noise)
     if isinstance(x, tf.data.Dataset):
-        return _streamed(x, steps_per_epoch, flow, seed)
+        return _streamed(x, steps_per_epoch, flow, noise)
     check_order(x=x, context=context, sample_weight=weight)
     table = as_table(x, name="x")
     given = None if context is None else as_table(context, name="context")
     check_names("x", table.columns)
     check_names("context", given and given.columns)
     rows = check_rows(table, given, weight, flow, flow.columns, flow.context_columns)
-    source = _in_memory(rows, flow, batch_size, steps_per_epoch, validation_split, in_blocks, seed)
+    source = _in_memory(rows, batch_size, steps_per_epoch, validation_split, in_blocks, noise)
     return source._replace(columns=table.columns, context_columns=given and given.columns)
 
 
@@ -184,8 +183,9 @@ def _as_tuple(parts: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Ten
 
 
 def _in_memory(
-    rows: Rows, flow: Flow, batch_size: int, steps: int | None, validation_split: float, in_blocks: bool, seed: int
+    rows: Rows, batch_size: int | None, steps: int | None, validation_split: float, in_blocks: bool, noise: Noise
 ) -> Source:
+    seed = noise.seed
     order = np.random.default_rng(seed).permutation(len(rows.x))
     candidates = order if rows.weight is None else order[rows.weight[order] > 0]  # others would say nothing
     held_out = candidates[: round(validation_split * len(candidates))]
@@ -207,7 +207,7 @@ def _in_memory(
         index = _one_pass(train, rng)[:used]
         return index[stratified(place[index], batch_size, rng)]
 
-    @_noisy(flow, seed)
+    @_with(noise)
     def draw(start: int, size: int) -> Rows:
         first, last = start // used, (start + size - 1) // used
         index = np.concatenate([order_of(a_pass) for a_pass in range(first, last + 1)])
@@ -242,7 +242,8 @@ def _one_pass(rows: Rows, rng: np.random.Generator) -> np.ndarray:
     return rng.permutation(np.minimum(index, np.flatnonzero(rows.weight)[-1]))
 
 
-def _drawn_afresh(dataset: Dataset, flow: Flow, batch_size: int, steps: int, in_blocks: bool, seed: int) -> Source:
+def _drawn_afresh(dataset: Dataset, flow: Flow, batch_size: int, steps: int, in_blocks: bool, noise: Noise) -> Source:
+    seed = noise.seed
     if dataset.event_size != flow.event_size:
         raise InputError(f"{dataset.name} has rows of {dataset.event_size}; the flow has event_size={flow.event_size}.")
     dtype = flow.dtype.name
@@ -255,7 +256,7 @@ def _drawn_afresh(dataset: Dataset, flow: Flow, batch_size: int, steps: int, in_
         rows = dataset.sample(epoch, rng)
         return rows[stratified(places_on_a_curve(rows), batch_size, rng)].astype(dtype)
 
-    @_noisy(flow, seed)
+    @_with(noise)
     def draw(start: int, size: int) -> Rows:
         return Rows(rows_of(start // epoch)[start % epoch :][:size])  # as blocks never reach over the end of an epoch
 
@@ -270,15 +271,15 @@ def _drawn_afresh(dataset: Dataset, flow: Flow, batch_size: int, steps: int, in_
     )
 
 
-def _noisy(flow: Flow, seed: int) -> Callable[[Callable[[int, int], Rows]], Callable[[int, int], Rows]]:
-    """Decorates what draws rows: those of whole numbers come with noise, for a position always the same."""
+def _with(noise: Noise) -> Callable[[Callable[[int, int], Rows]], Callable[[int, int], Rows]]:
+    """Decorates what draws rows: they come with noise, for a position always the same."""
 
     def decorator(draw: Callable[[int, int], Rows]) -> Callable[[int, int], Rows]:
         def drawn(start: int, size: int) -> Rows:
             rows = draw(start, size)
-            return rows._replace(x=with_noise(rows.x, flow.dequantize, np.random.default_rng([seed, 2, start])))
+            return rows._replace(x=noise(rows.x, start))
 
-        return drawn if flow.dequantize else draw
+        return drawn if noise else draw
 
     return decorator
 
@@ -332,7 +333,7 @@ def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.with_options(options)
 
 
-def _streamed(batches: tf.data.Dataset, steps: int | None, flow: Flow, seed: int) -> Source:
+def _streamed(batches: tf.data.Dataset, steps: int | None, flow: Flow, noise: Noise) -> Source:
     """A user's own pipeline: its batches as they are, and the first rows of it for the statistics."""
     steps = steps or int(batches.cardinality())
     if steps < 0:
@@ -355,8 +356,8 @@ def _streamed(batches: tf.data.Dataset, steps: int | None, flow: Flow, seed: int
 
     def noisy(number: tf.Tensor, batch: Any) -> Any:
         x, *rest = batch if isinstance(batch, tuple) else (batch,)
-        add = lambda i, x: with_noise(x, flow.dequantize, np.random.default_rng([seed, 2, int(i)]))  # noqa: E731
-        x = tf.ensure_shape(tf.numpy_function(add, [number, x], tf.float64), x.shape)
+        dtype = tf.float64 if flow.dequantize else floating(x.dtype.as_numpy_dtype)
+        x = tf.ensure_shape(tf.numpy_function(lambda i, x: noise(x, int(i)), [number, x], dtype), x.shape)
         return (x, *rest) if rest else x
 
     def without_negative_weights(x: tf.Tensor, context: tf.Tensor, weight: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -369,7 +370,7 @@ def _streamed(batches: tf.data.Dataset, steps: int | None, flow: Flow, seed: int
 
     def from_step(start: int = 0) -> tf.data.Dataset:
         left = batches.repeat().skip(start)
-        return left if not flow.dequantize else tf.data.Dataset.zip(tf.data.Dataset.counter(start), left).map(noisy)
+        return left if not noise else tf.data.Dataset.zip(tf.data.Dataset.counter(start), left).map(noisy)
 
     return Source(from_step, steps, joined, None, None)
 
