@@ -138,6 +138,12 @@ def test_a_student_in_the_place_of_its_teacher_is_refused(trained, capsys):
     assert (trained / "flow.npz").read_bytes() == before
 
 
+def test_forward_is_a_part(trained, tmp_path, capsys):
+    status, _, err = run(capsys, "distill", trained, "--out", tmp_path / "student", "--forward", "1.5")
+    assert (status, err) == (2, "tfp-flows: --forward is 1.5; expected a number from 0 to 1.\n")
+    assert not (tmp_path / "student").exists()
+
+
 @pytest.mark.slow
 def test_distill_leaves_a_run_of_its_own(trained, tmp_path, capsys):
     out = tmp_path / "student"
@@ -148,6 +154,9 @@ def test_distill_leaves_a_run_of_its_own(trained, tmp_path, capsys):
     assert f"KL(student, teacher) {metrics['kl']:.4f}" in printed
     x, log_prob = student.sample_and_log_prob(10_000, seed=1)
     assert metrics["kl"] == pytest.approx(np.mean(log_prob - teacher.log_prob(x)), rel=1e-3)
+    z, log_prob = teacher.sample_and_log_prob(10_000, seed=1)
+    assert metrics["kl_teacher_student"] == pytest.approx(np.mean(log_prob - student.log_prob(z)), rel=1e-3)
+    assert f"KL(teacher, student) {metrics['kl_teacher_student']:.4f}" in printed
     assert student.config["name"] == "iaf"
     assert {p.stem for p in (out / "figures").iterdir()} == STILLS
     assert (out / "history.csv").read_text().splitlines()[0] == "epoch,kl,val_kl"

@@ -41,6 +41,52 @@ def test_reported_kl_is_that_of_the_two_densities():
     assert kl == pytest.approx(np.mean(differences), abs=4 * error)
 
 
+def test_forward_is_the_part_of_the_other_divergence():
+    teacher = scramble(make_small("maf", 2, batch_norm=False), scale=0.5)
+    student = scramble(make_small("nsf_coupling", 2), scale=0.3)
+    student.standardize(teacher.sample(1000, seed=0))
+    x, log_prob = student.sample_and_log_prob(50_000, seed=5)
+    z, log_prob_of_z = teacher.sample_and_log_prob(50_000, seed=6)
+    both = np.array([log_prob - teacher.log_prob(x), log_prob_of_z - student.log_prob(z)])
+    error = 4 * both.std(axis=1) / np.sqrt(10_000)
+    assert abs(both[0].mean() - both[1].mean()) > error.sum()  # so that one is not taken for the other
+    options = QUICK | {"epochs": 1, "steps_per_epoch": 1, "learning_rate": 1e-12}
+    for forward in (1.0, 0.25):
+        kl = tff.distill(teacher, student, forward=forward, **options).history["val_kl"][0]
+        expected = (1 - forward) * both[0].mean() + forward * both[1].mean()
+        assert kl == pytest.approx(expected, abs=error.sum())
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:no epoch had a lower validation KL")
+def test_forward_keeps_modes_that_the_reverse_divergence_drops():
+    teacher = tfd.MixtureSameFamily(
+        tfd.Categorical(probs=[0.7, 0.3]), tfd.MultivariateNormalDiag([[0.0, 0.0], [12.0, 0.0]], [1.0, 1.0])
+    )
+    shares = {}
+    for forward in (0.0, 0.5, 1.0):
+        student = tff.real_nvp(event_size=2, num_layers=4, hidden_units=(32,), seed=0)
+        student.standardize(teacher.components_distribution.sample(500, seed=0)[:, 0])  # it begins at one of them
+        options = QUICK | {"epochs": 4, "steps_per_epoch": 200, "batch_size": 200, "warm_up": 0.0}
+        tff.distill(teacher, student, forward=forward, **options)
+        shares[forward] = float((student.sample(4000, seed=1).numpy()[:, 0] > 6).mean())
+    assert shares[0.0] < 0.02
+    assert shares[0.5] > 0.05  # on its way
+    assert abs(shares[1.0] - 0.3) < 0.05
+
+
+@pytest.mark.slow
+def test_forward_has_contexts_and_whole_numbers():
+    """The student of whole numbers is fitted before it rounds them."""
+    columns = {"context_size": 1, "dequantize": [0], "support": {0: (0, 9)}}
+    teacher, student = scramble(make_small("maf", 2, **columns), scale=0.5), make_small("nsf_coupling", 2, **columns)
+    context = np.linspace(-1, 1, 300)[:, None]
+    teacher.standardize(np.random.default_rng(0).integers(10, size=(300, 2)), context=context)
+    options = QUICK | {"epochs": 5, "steps_per_epoch": 40}
+    history = tff.distill(teacher, student, context=context, forward=0.5, **options).history
+    assert 0 < history["val_kl"][-1] < 0.5 * history["val_kl"][0]
+
+
 @pytest.mark.slow
 def test_teacher_is_not_changed_and_all_of_the_student_is_trained():
     teacher, student = scramble(make_small("maf", 2)), make_small("iaf", 2)
@@ -67,7 +113,7 @@ def test_no_pass_is_sequential(monkeypatch):
     from tfp_flows.training.own_samples import Density, _OwnSamples
 
     density = Density(teacher.log_prob, np.zeros([0, 0]), None, (None, None), {})
-    model = _OwnSamples(student, density, "kl", "total", name="distill")
+    model = _OwnSamples(student, density, "kl", "total", 0.0, name="distill")
     model.losses_of((tf.constant([0, 1]), tf.zeros([16, 0]), 1.0), training=True)
     assert len(calls) == len({id(network) for network in calls}) == 4
 
@@ -158,6 +204,7 @@ def test_divergence_restores_the_start():
         (lambda: make_small("maf", 2), {"epochs": 0}, "epochs must be an integer of at least 1; got 0"),
         (lambda: make_small("maf", 2), {"steps_per_epoch": 1.5}, "steps_per_epoch must be an integer"),
         (lambda: make_small("maf", 2), {"schedule": "linear"}, "schedule must be one of cosine, one_cycle, constant"),
+        (lambda: make_small("maf", 2), {"forward": -0.1}, "forward is -0.1; expected a number from 0 to 1"),
         (lambda: make_small("maf", 2), {"warm_up": 1.5}, "warm_up is 1.5; expected a number from 0 to 1"),
     ],
 )

@@ -349,6 +349,7 @@ def test_a_disk_without_space_is_noticed_before_training(tmp_path):
 @pytest.mark.slow
 def test_a_student_is_resumed_too(trained, tmp_path, monkeypatch):
     options = {"flow": "mlp", "options": {"num_layers": 1}, "epochs": 2, "steps_per_epoch": 50, "verbose": False}
+    options["forward"] = 0.5
     expected = trained.distill(tmp_path / "one", **options)
     stopping(signal.SIGTERM, 3, monkeypatch)
     with pytest.raises(tff.TrainingInterrupted):

@@ -307,6 +307,10 @@ def distill(
     octaves: Octaves = None,
     tails: Tails = None,
     steps_per_epoch: Annotated[int, typer.Option(help="Steps of a round.")] = 100,
+    forward: Annotated[
+        float,
+        typer.Option(help="Part of what is minimised that is KL(teacher, student), from 0 to 1."),
+    ] = 0.0,
     seed: Seed = 0,
     force: Force = False,
 ) -> None:
@@ -318,6 +322,7 @@ def distill(
     options = _chain_options(**options, whiten=whiten, power=power, octaves=octaves, tails=tails)
     _check_taken(flow, options)
     given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed, "force": force}
+    given["forward"] = forward
     with _ended_by_signals(out):
         student = Run.open(run).distill(out, flow=flow, options=options, steps_per_epoch=steps_per_epoch, **given)
     _finish(student)
@@ -506,6 +511,9 @@ def _measured(metrics: dict[str, Any], row: str) -> str:
     if "kl" in metrics:
         line = f"KL(student, teacher) {metrics['kl']:.4f}{error} nats on {plural(metrics['rows'], 'sample')} of the "
         line += "student's"
+        if "kl_teacher_student" in metrics:  # runs of version 0.1 have none
+            back, error = metrics["kl_teacher_student"], metrics["standard_error_teacher_student"]
+            line += f"; KL(teacher, student) {back:.4f} ± {error:.4f} on as many of the teacher's"
     else:
         at_most = "at most " if metrics.get("is_bound") else ""
         line = f"NLL {at_most}{metrics['nll']:.4f}{error} nats on {plural(metrics['rows'], row)} (lower is better)"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tfp_flows.checks import check_flags, check_sizes, check_text, check_training, given, plain_options
+from tfp_flows.checks import check_flags, check_number, check_sizes, check_text, check_training, given, plain_options
 from tfp_flows.column_options import chain_options, column_settings
 from tfp_flows.errors import DivergenceError, InputError, TrainingInterrupted
 from tfp_flows.json_files import as_json, read_json, write_json
@@ -172,6 +172,7 @@ class Run:
         batch_size: int = 500,
         learning_rate: float = 5e-3,
         steps_per_epoch: int = 100,
+        forward: float = 0.0,
         seed: int = 0,
         checkpoint_every: float = 60.0,
         force: bool = False,
@@ -185,6 +186,7 @@ class Run:
         settings = {
             **{"teacher": str(self.folder.resolve()), "flow": flow, "options": _options(options), "epochs": epochs},
             **{"batch_size": batch_size, "learning_rate": learning_rate, "steps_per_epoch": steps_per_epoch},
+            **({"forward": check_number("forward", forward, 0, 1)} if forward else {}),
             "seed": seed,
         }
         name = f"{flow}-{self.folder.name}"
@@ -486,14 +488,20 @@ def _distillation(settings: dict[str, Any]) -> _Work:
     sizes |= {name: known[name] for name in ("support", "circular", "dequantize") if known.get(name)}
     student = tff.make(settings["flow"], **sizes, **settings["options"])
     student.columns, student.context_columns = expert.columns, expert.context_columns
-    numbers = {name: settings[name] for name in NUMBERS}
+    numbers = {name: settings[name] for name in NUMBERS} | {"forward": settings.get("forward", 0.0)}
+
+    def divergence(of: "Flow", other: "Flow") -> tuple[float, float]:
+        """KL(of, other) from samples, nats, and its standard error."""
+        seen = None if context is None else context[:TEST_ROWS]
+        x, log_prob = of.sample_and_log_prob(TEST_ROWS if seen is None else (), seed=seed + 1, context=seen)
+        difference = log_prob.numpy() - tff.plots.log_prob_of(other, x.numpy(), context=seen)
+        return float(difference.mean()), float(difference.std(ddof=1) / len(difference) ** 0.5)
 
     def measure() -> dict[str, Any]:
-        seen = None if context is None else context[:TEST_ROWS]
-        x, log_prob = student.sample_and_log_prob(TEST_ROWS if seen is None else (), seed=seed + 1, context=seen)
-        difference = log_prob.numpy() - tff.plots.log_prob_of(expert, x.numpy(), context=seen)
-        error = float(difference.std(ddof=1) / len(difference) ** 0.5)
-        return {"rows": len(difference), "kl": float(difference.mean()), "standard_error": error}
+        rows = TEST_ROWS if context is None else min(TEST_ROWS, len(context))
+        (kl, error), (back, error_back) = divergence(student, expert), divergence(expert, student)
+        reverse = {"kl": kl, "standard_error": error}
+        return {"rows": rows, **reverse, "kl_teacher_student": back, "standard_error_teacher_student": error_back}
 
     data = teacher.config.get("data", {}) | {"teacher": settings["teacher"]}
     return _Work(

@@ -1,4 +1,4 @@
-"""A flow fitted to a density, on samples that it draws itself: the step, the noise, and the one loop around them."""
+"""A flow fitted to a density, on samples that it draws itself, and on the density's own: the step and the one loop."""
 
 import functools
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class Density(NamedTuple):
     `log_prob(x)`, or `log_prob(x, context=c)`, is differentiable in x. `rows()` gives rows that lie as its own do, and
     the context of each or None. `names` are those of its columns and of its context's, and `identity` is what tells it
     from others in a checkpoint. The warm-up goes from the log-density `wide` to it; without one, from a power of its
-    own that is nearly flat.
+    own that is nearly flat. `sample(shape, seed=key)`, or with a context, gives rows of it and their log-densities.
     """
 
     log_prob: Callable[..., tf.Tensor]
@@ -46,6 +46,7 @@ class Density(NamedTuple):
     names: tuple[Names, Names]
     identity: dict[str, Any]
     wide: Callable[[tf.Tensor], tf.Tensor] | None = None
+    sample: Callable[..., tuple[tf.Tensor, tf.Tensor]] | None = None
 
 
 def check_draws(name: str, flow: Any) -> None:
@@ -68,6 +69,7 @@ def fit_on_own_samples(
     loss: str,
     warm_up: float,
     gradient: str = "total",
+    forward: float = 0.0,
     **options: Any,
 ) -> History:
     """Trains `named` down the gradient of `E{ log q(x) - log p(x) }`, x its own samples.
@@ -80,16 +82,18 @@ def fit_on_own_samples(
       loss: the name of the loss in the logs.
       warm_up: part of the training over which the density rises from nearly flat to itself.
       gradient: "total", of all that a sample's loss depends on, or "path".
+      forward: part of `E{ log p(z) - log q(z) }` in the loss, z samples of the density.
       options: those of every training.
     """
     epochs, batch_size, steps_per_epoch = (options[name] for name in ("epochs", "batch_size", "steps_per_epoch"))
     check_sizes(batch_size=batch_size, steps_per_epoch=steps_per_epoch)
     callbacks, rate = check_options(**options)
     check_number("warm_up", warm_up, 0, 1)
+    check_number("forward", forward, 0, 1)
     flow, contexts, seed = named.continuous, density.contexts, options["seed"]
     steps, block = epochs * steps_per_epoch, steps_at_once(steps_per_epoch)
     xla = uses_xla(options["jit_compile"], steps)
-    model = _OwnSamples(flow, density, loss, gradient, name=training)
+    model = _OwnSamples(flow, density, loss, gradient, forward, name=training)
     schedule = options["schedule"] or schedule_for(flow)
     model.compile(options["optimizer"] or adam(rate, schedule, steps, options["clip_norm"]), jit_compile=xla)
     model.optimizer.build(model.trainable_variables)
@@ -102,6 +106,7 @@ def fit_on_own_samples(
     if options["checkpoint"] is not None:
         settings = {"epochs": epochs, "batch_size": batch_size, "steps_per_epoch": steps_per_epoch, "warm_up": warm_up}
         settings |= {"patience": options["patience"], "seed": seed, "xla": xla}
+        settings |= {"forward": forward} if forward else {}
         settings |= {"training": training, "rows": identity_of(Rows(contexts)), **density.identity}
         plan = as_plan(options["checkpoint"], options["checkpoint_every"], model, settings)
     draws = functools.partial(_draws, contexts=contexts, dtype=flow.dtype.name)
@@ -133,21 +138,34 @@ class _OwnSamples(TrainedFlow):
     them too.
     """
 
-    def __init__(self, flow: Flow, density: Density, loss: str, gradient: str, name: str) -> None:
+    def __init__(self, flow: Flow, density: Density, loss: str, gradient: str, forward: float, name: str) -> None:
         super().__init__(flow, loss, name=name, in_blocks=True)
-        self._log_prob, self._wide, self._gradient = density.log_prob, density.wide, gradient
+        self._log_prob, self._wide, self._draw = density.log_prob, density.wide, density.sample
+        self._gradient, self._forward = gradient, forward
 
     def losses_of(self, data: Any, training: bool) -> tuple[tf.Tensor, tf.Tensor]:
-        """Each sample's `log q(x) - power log p(x)`, and ones."""
+        """Each sample's `log q(x) - power log p(x)`, and ones; with `forward`, that part of a sample of p beside it."""
         seed, context, power = data
-        given = {"context": context} if context.shape[-1] else {}
-        x, log_prob = self.flow.sample_and_log_prob(() if given else context.shape[0], seed=seed, **given)
+        shape, given = ((), {"context": context}) if context.shape[-1] else (context.shape[0], {})
+        losses = tf.zeros([context.shape[0]], self.flow.dtype)
+        for part, losses_in in ((1.0 - self._forward, self._reverse), (self._forward, self._forwards)):
+            if part > 0:
+                found = losses_in(shape, seed, power, given, training)
+                losses += part * (_without_outliers(found) if training else found)
+        return losses, tf.ones_like(losses)
+
+    def _reverse(self, shape: Any, seed: tf.Tensor, power: tf.Tensor, given: dict, training: bool) -> tf.Tensor:
+        """`log q(x) - log p(x)` at samples x of the flow, whose density p has that power."""
+        x, log_prob = self.flow.sample_and_log_prob(shape, seed=seed, **given)
         if training and self._gradient == "path":
             log_prob = _along_the_path(self.flow, x, log_prob, given)
         losses = log_prob - power * self._log_prob(x, **given)
-        if self._wide is not None:
-            losses -= (1.0 - power) * self._wide(x)
-        return _without_outliers(losses) if training else losses, tf.ones_like(losses)
+        return losses if self._wide is None else losses - (1.0 - power) * self._wide(x)
+
+    def _forwards(self, shape: Any, seed: tf.Tensor, power: tf.Tensor, given: dict, training: bool) -> tf.Tensor:
+        """`log p(z) - log q(z)` at samples z of the density itself."""
+        z, log_prob = self._draw(shape, seed=tf.random.experimental.stateless_fold_in(seed, 1), **given)
+        return tf.stop_gradient(log_prob) - self.flow.log_prob(tf.stop_gradient(z), **given)
 
 
 def _along_the_path(flow: Flow, x: tf.Tensor, log_prob: tf.Tensor, given: dict[str, tf.Tensor]) -> tf.Tensor:
