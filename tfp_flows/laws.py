@@ -1,6 +1,6 @@
 """The laws that every flow obeys, tried on one: is it a density, and is it that of these rows?"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,7 @@ DRAWS = 200_000  # numbers of the base, at most, that latents are ranked among
 ROUND_TRIP = {"float32": 2e-3, "float64": 1e-5}
 LOG_DET = {"float32": 1e-2, "float64": 1e-5}  # nats a column
 DENSITY = {"float32": 1e-3, "float64": 1e-8}  # nats a column
+MOST_OUTSIDE = 0.01  # part of rows of a known law that rounding may have taken out of it
 ERRORS = 5.0  # standard errors that an estimate may be off
 LEAST_P = 5e-4  # of each of the two tests of fit: together, a good flow fails one time in a thousand
 
@@ -63,7 +64,7 @@ class LawResult:
 
     def __str__(self) -> str:
         verdict = {True: "holds", False: "fails", None: "not tried"}[self.holds]
-        return f"{verdict:<10} {self.name:<12} {self.kind:<4} {self.text}"
+        return f"{verdict:<10} {self.name:<14} {self.kind:<4} {self.text}"
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,10 @@ def check(
     1,000 rows that the flow was not trained on: more rows would find fault with any flow. They fail where their p-value
     is below 0.0005, which of two laws that are one happens once in a thousand flows.
 
-    Of columns in `dequantize` it is the law of x + u that is tried, `flow.continuous`. At each of a conditional flow's
-    rows, samples are drawn at the row's own context, and exchanged for that row alone; the integral is taken at three
-    contexts. A row without density takes part in the tests of fit, as a latent that is not a number of the base's.
+    Of columns in `dequantize` the law of x + u is tried, `flow.continuous`, but for the sum. Of a conditional flow, a
+    sample is drawn at each row's own context and exchanged for that row alone; the integral is taken at three
+    contexts. The laws are tried on samples, and on rows that have a density. What rounding does is small: errors are of
+    some 1e-6 with float32 in chains whose maps are not steep, and bounds of some 1e-3.
 
     Args:
       flow: the flow.
@@ -251,7 +253,7 @@ class _Trial:
         contexts = [context]
         if self.x is not None:
             rows, seen = self.noisy()[:count], None if context is None else self.context[:count]
-            good = np.isfinite(self.law.log_prob(rows, context=seen).numpy())
+            good = ~np.isneginf(self.law.log_prob(rows, context=seen).numpy())
             parts.append(rows[good])
             contexts.append(None if seen is None else seen[good])
         return np.concatenate(parts), None if context is None else np.concatenate(contexts)
@@ -375,7 +377,7 @@ def _whole_numbers(trial: _Trial) -> LawResult:
         floored[:, whole] = np.floor(x[:, whole])  # a cell of size 1 for each whole number
         return log_prob_of(flow, floored, context)
 
-    return _of_integral(trial, "whole", log_prob, " of whole numbers", True)
+    return _of_integral(trial, "whole numbers", log_prob, " of whole numbers", True)
 
 
 def _of_integral(
@@ -429,13 +431,15 @@ def _kernels(
 def _entropy(trial: _Trial) -> LawResult:
     if trial.dataset is None:
         return _skipped("entropy", "law", "the rows' own law is not known")
-    of_flow = log_prob_of(trial.flow, trial.x).astype(np.float64)
-    entropy, nll = trial.dataset.entropy, -of_flow.mean()
-    if not np.isfinite(of_flow).all():  # what cannot be is infinitely far above
-        return LawResult(
-            "entropy", "law", float(nll), 0.0, bool(nll == np.inf), f"NLL {nll:g}, at least {entropy:.4f} nats"
-        )
-    gaps = trial.dataset.log_prob(trial.x) - of_flow  # row by row: their scatter is that of the fit alone
+    of_law, of_flow = trial.dataset.log_prob(trial.x), log_prob_of(trial.flow, trial.x).astype(np.float64)
+    inside = np.isfinite(of_law)  # rounding takes a row over an edge, now and then
+    if inside.mean() < 1 - MOST_OUTSIDE:
+        outside = plural(int((~inside).sum()), "row")
+        return _skipped("entropy", "law", f"{outside} cannot be of {trial.dataset.name}, whose law they should have")
+    gaps = (of_law - of_flow)[inside]  # row by row: their scatter is that of the fit alone
+    if np.isposinf(gaps).any() and not np.isnan(gaps).any():
+        text = "NLL is infinitely far above that of the rows' law: a row is impossible to the flow"
+        return LawResult("entropy", "law", np.inf, 0.0, True, text)
     error = gaps.std() / np.sqrt(len(gaps))
     gap, bound = float(gaps.mean()), float(-ERRORS * error - 1e-3)
     text = f"NLL is {gap:.4f} ± {error:.4f} nats above that of the rows' law, at least {bound:.2g}"
@@ -498,15 +502,14 @@ def _two_sample(trial: _Trial) -> LawResult:
 
 def _even(flow: Flow, x: np.ndarray) -> np.ndarray:
     """Columns of one size: circular ones as points of a circle."""
-    angles = in_one_period(flow, x)
-    parts: Sequence[np.ndarray] = []
+    x, parts = in_one_period(flow, x), []
     for i, column in enumerate(x.T):
         if i in flow.circular:
             low, high = flow.circular[i]
-            angle = 2 * np.pi * (angles[:, i] - low) / (high - low)
-            parts = [*parts, np.cos(angle)[:, None], np.sin(angle)[:, None]]
+            angle = 2 * np.pi * (column - low) / (high - low)
+            parts.append(np.stack([np.cos(angle), np.sin(angle)], axis=1))
         else:
-            parts = [*parts, _scaled(column[:, None])]
+            parts.append(_scaled(column[:, None]))
     return np.concatenate(parts, axis=1)
 
 
