@@ -158,7 +158,8 @@ def test_columns_bases_and_contexts_keep_the_laws(options, rng):
     context = rng.normal(size=(1000, 2)) if "context_size" in options else None
     report = tff.check(flow, rows_of(flow, () if context is not None else 1000, context=context), context=context)
     assert report.holds, report
-    assert all(law.holds for law in report.laws if law.name != "entropy"), report
+    untried = {law.name for law in report.laws if law.holds is None}
+    assert untried == {"entropy"} | ({"calibration"} if "dequantize" in options else set())
     assert ("whole numbers" in [law.name for law in report.laws]) == ("dequantize" in options)
 
 

@@ -68,8 +68,8 @@ def integral_of(
         y = proposal.draw(DRAWS)
         x, log_scale = chart.rows(y)
         good = np.isfinite(x).all(axis=1) & np.isfinite(log_scale)
-        found = np.full(len(x), -np.inf)  # where floats end, what a density has is nothing
-        found[good] = log_prob(x[good]) + log_scale[good]
+        found = log_prob(np.where(good[:, None], x, centres[0])) + log_scale  # always as many rows: one graph will do
+        found = np.where(good, found, -np.inf)  # where floats end, what a density has is nothing
         log_weights = np.concatenate([log_weights, found - proposal.log_prob(y)])
         result = _summed(log_weights)
         if not result.error > ENOUGH:

@@ -33,10 +33,10 @@ CONTEXTS = 3  # at which it is
 CENTRES = 500  # of the kernels that the integral's draws come from
 SPREAD = 1.6  # by which every second centre is further out than the base's draws
 DRAWS = 200_000  # numbers of the base, at most, that latents are ranked among
-# What rounding may do, by dtype. Measured by benchmarks of all chains: see tests/test_laws.py.
-ROUND_TRIP = {"float32": 2e-3, "float64": 1e-5}
-LOG_DET = {"float32": 1e-2, "float64": 1e-5}  # nats a column
-DENSITY = {"float32": 1e-3, "float64": 1e-8}  # nats a column
+# What rounding may do, by dtype: of small chains it came to at most 2e-6 and 4e-15, and steep maps lose more.
+ROUND_TRIP = {"float32": 1e-3, "float64": 1e-7}
+LOG_DET = {"float32": 1e-3, "float64": 1e-7}  # nats a column
+DENSITY = {"float32": 1e-3, "float64": 1e-7}  # nats a column
 MOST_OUTSIDE = 0.01  # part of rows of a known law that rounding may have taken out of it
 ERRORS = 5.0  # standard errors that an estimate may be off
 LEAST_P = 5e-4  # of each of the two tests of fit: together, a good flow fails one time in a thousand
@@ -127,7 +127,7 @@ def check(
     1,000 rows that the flow was not trained on: more rows would find fault with any flow. They fail where their p-value
     is below 0.0005, which of two laws that are one happens once in a thousand flows.
 
-    Of columns in `dequantize` the law of x + u is tried, `flow.continuous`, but for the sum. Of a conditional flow, a
+    Of columns in `dequantize` the law of x + u is tried, `flow.continuous`, but for the sum; calibration is not. Of a conditional flow, a
     sample is drawn at each row's own context and exchanged for that row alone; the integral is taken at three
     contexts. The laws are tried on samples, and on rows that have a density. What rounding does is small: errors are of
     some 1e-6 with float32 in chains whose maps are not steep, and bounds of some 1e-3.
@@ -451,6 +451,9 @@ def _calibration(trial: _Trial) -> LawResult:
         return _skipped("calibration", "fit", "there are no rows")
     if len(trial.x) < FEWEST:
         return _skipped("calibration", "fit", f"it takes {FEWEST} rows, and there are {len(trial.x)}")
+    if trial.flow.dequantize:
+        why = "latents are those of x + u, and where in [x, x + 1] a flow has its density is no matter of fit"
+        return _skipped("calibration", "fit", why)
     ranks = _ranks(trial)
     p = p_values_of(Uniforms(ranks, None, None))
     worst = int(np.argmin(p))
