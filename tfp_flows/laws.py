@@ -127,10 +127,9 @@ def check(
     1,000 rows that the flow was not trained on: more rows would find fault with any flow. They fail where their p-value
     is below 0.0005, which of two laws that are one happens once in a thousand flows.
 
-    Of columns in `dequantize` the law of x + u is tried, `flow.continuous`, but for the sum; calibration is not. Of a conditional flow, a
-    sample is drawn at each row's own context and exchanged for that row alone; the integral is taken at three
-    contexts. The laws are tried on samples, and on rows that have a density. What rounding does is small: errors are of
-    some 1e-6 with float32 in chains whose maps are not steep, and bounds of some 1e-3.
+    Of columns in `dequantize` the law of x + u is tried, `flow.continuous`, but for the sum; calibration is not. Of a
+    conditional flow, a sample is drawn at each row's own context and exchanged for that row alone; the integral is
+    taken at three contexts. The laws are tried on samples, and on rows that have a density.
 
     Args:
       flow: the flow.
