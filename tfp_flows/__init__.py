@@ -18,6 +18,8 @@ _HOMES = {
     **dict.fromkeys(("load", "make"), "flows"),
     **dict.fromkeys(("FlowLayer", "FlowModel", "distill", "fit", "fit_density"), "training"),
     **dict.fromkeys(("Importance", "importance"), "evidence"),
+    **dict.fromkeys(("LawReport", "LawResult", "check"), "laws"),
+    "conditional_quantiles": "quantiles",
     "Unconstrained": "unconstrained",
     "Run": "runs",
 }

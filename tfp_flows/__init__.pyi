@@ -25,6 +25,10 @@ from tfp_flows.flows import nsf as nsf
 from tfp_flows.flows import nsf_coupling as nsf_coupling
 from tfp_flows.flows import planar as planar
 from tfp_flows.flows import real_nvp as real_nvp
+from tfp_flows.laws import LawReport as LawReport
+from tfp_flows.laws import LawResult as LawResult
+from tfp_flows.laws import check as check
+from tfp_flows.quantiles import conditional_quantiles as conditional_quantiles
 from tfp_flows.runs import Run as Run
 from tfp_flows.training import FlowLayer as FlowLayer
 from tfp_flows.training import FlowModel as FlowModel

@@ -1,7 +1,8 @@
 """The `tfp-flows` command: a thin shell over the package. TensorFlow is imported by the commands that need it.
 
 What a command was asked for goes to stdout; how it gets on, and what goes wrong, to stderr. Exit status: 0; 1 if all
-is there but a figure; 2 for an error, which is one sentence; 130 after Ctrl-C and 143 after SIGTERM.
+is there but a figure, or if `check` finds a law that fails; 2 for an error, which is one sentence; 130 after Ctrl-C and
+143 after SIGTERM.
 """
 
 import contextlib
@@ -379,6 +380,37 @@ def score(
             rows = datasets.Table(scores.log_prob[:, None])  # which may be -inf
             _write(path, rows, header=["log_prob"], force=force)
     (status if out == "-" else console).print(_measured(scores.metrics, "row"))
+
+
+@app.command()
+def check(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or one that `flow.save` left.")],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows to judge the fit by: a dataset, a file, or - for CSV on stdin; by default the run's own."
+        ),
+    ] = None,
+    columns: Columns = None,
+    context_columns: ContextColumns = None,
+    key: Key = None,
+    seed: Seed = 0,
+) -> None:
+    """Try the laws that a flow obeys if its density is right, and whether it fits rows that it was not trained on.
+
+    A line for each: a law that fails is a bug; where a test of fit fails, the flow is a density, and the rows have
+    another law. Exit status 1 if any fails.
+    """
+    from tfp_flows.runs import check_folder
+
+    with _readable(data) as source, status.status("trying the laws …"):
+        given = {"columns": _columns(columns), "context_columns": _columns(context_columns), "key": key}
+        report = check_folder(run, source, seed=seed, **given)
+    console.print(str(report), markup=False)
+    if not report.holds:
+        what = "the flow is a density, and these rows have another law" if report.is_density else "its density is wrong"
+        print(f"tfp-flows: {run} fails {', '.join(report.failed)}: {what}.", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 @app.command()

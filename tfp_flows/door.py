@@ -84,14 +84,14 @@ def rows_of_statistics(
     return x, context, weights
 
 
-def as_probabilities(value: Any, dtype: tf.DType) -> tf.Tensor:
+def as_probabilities(value: Any, dtype: tf.DType, name: str = "value") -> tf.Tensor:
     """Numbers from 0 to 1, as a new tensor; those of Python with all the digits that the dtype has."""
-    check_unmasked("value", value)
+    check_unmasked(name, value)
     try:
         found = tf.identity(tf.cast(value if tf.is_tensor(value) else np.asarray(value, dtype.as_numpy_dtype), dtype))
     except (TypeError, ValueError) as error:
-        raise InputError(f"value must be probabilities, numbers from 0 to 1; got {in_short(value)}.") from error
+        raise InputError(f"{name} must be probabilities, numbers from 0 to 1; got {in_short(value)}.") from error
     known = tf.get_static_value(found)
     if value is None or (known is not None and not ((known >= 0) & (known <= 1)).all()):
-        raise InputError(f"value must be probabilities, numbers from 0 to 1; got {in_short(value)}.")
+        raise InputError(f"{name} must be probabilities, numbers from 0 to 1; got {in_short(value)}.")
     return found

@@ -581,10 +581,14 @@ class Flow(Cumulative, tfd.TransformedDistribution, Recorded, Identified):
     def _drawn_in_float64(self, sample_shape: Any, seed: Any, **kwargs: Any) -> tf.Tensor:
         of_base, by_layer = self._split_kwargs(kwargs)
         u = self.distribution.sample(self._of_base(sample_shape, kwargs), seed=seed, **of_base)
+        return self._rounded(self._in_float64(u, by_layer))
+
+    def _in_float64(self, u: tf.Tensor, by_layer: dict[str, Any]) -> tf.Tensor:
+        """What the chain makes of latents, with all the digits that the first layers give it."""
         x = tf.cast(self._after_first.forward(u, **by_layer), tf.float64)
         for layer in reversed(self.layers[: self._exact]):
             x = layer._forward(x)  # a public `forward` takes the layer's own dtype alone
-        return self._rounded(x)
+        return x
 
     def _rounded(self, x: tf.Tensor) -> tf.Tensor:
         return rounded_down(x, self.dequantize, self.support) if self.dequantize else x

@@ -127,8 +127,11 @@ class Source:
             datasets.matched(context, flow.context_columns, event_size=flow.context_size, drop_extra=True),
         )
 
-    def split(self, seed: int) -> tuple[RunRows | None, RunRows]:
-        """Training rows, unless they are drawn afresh, and test rows: fresh draws, or every tenth row of a file."""
+    def split(self, seed: int, *, says: bool = True) -> tuple[RunRows | None, RunRows]:
+        """Training rows, unless they are drawn afresh, and test rows: fresh draws, or every tenth row of a file.
+
+        What the file holds is said on stderr, with `says`.
+        """
         import numpy as np
 
         from tfp_flows import datasets
@@ -137,7 +140,8 @@ class Source:
             return None, RunRows(self.law.split(seed).test)
         rows = self.parted()
         rows = rows._replace(numbers=np.arange(1, len(rows.x) + 1))
-        print(datasets.Table(rows.x, rows.columns, self.name).describe(), file=sys.stderr)
+        if says:
+            print(datasets.Table(rows.x, rows.columns, self.name).describe(), file=sys.stderr)
         check_names(self.name, (*(rows.columns or ()), *(rows.context_columns or ())))
         order = np.random.default_rng(seed).permutation(len(rows.x))
         if len(order) < FEWEST_ROWS:

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
     from tfp_flows.datasets import Dataset, Table
     from tfp_flows.flow import Flow
+    from tfp_flows.laws import LawReport
 
-__all__ = ["Run", "Scores"]
+__all__ = ["Run", "Scores", "check_folder"]
 
 FORMAT = 1
 # Rounds and learning rate where none are asked for, measured on two cores: see benchmarks/README.md.
@@ -363,6 +364,42 @@ class Run:
         names = (*flow.columns, *flow.context_columns) if named else None
         return datasets.Table(rows, names, "samples", (*flow.dequantize, *seen))
 
+    def check(
+        self,
+        data: "str | os.PathLike | Dataset | None" = None,
+        *,
+        columns: list[str | int] | None = None,
+        context_columns: list[str | int] | None = None,
+        key: str | None = None,
+        seed: int = 0,
+    ) -> "LawReport":
+        """Tries the laws of `tff.check` on this run's flow, and its fit on rows.
+
+        The rows are those that the run held out, a student's those of its teacher; or the rows of a file, or draws of a
+        known law, as for `score`.
+        """
+        flow = self.flow
+        if data is not None:
+            return _checked(flow, source_settings(data, columns, key, context_columns), seed)
+        for argument, value in (("columns", columns), ("context_columns", context_columns), ("key", key)):
+            if value is not None:
+                raise InputError(f"{argument} must go with data, whose columns they are; got {in_short(value)} alone.")
+        rows, law = self._held_out()
+        return _laws_of(flow, rows, law, seed)
+
+    def _held_out(self) -> "tuple[RunRows | None, Dataset | None]":
+        """The rows that the training never saw, and their law if it is known; None each if the run does not know."""
+        config = self.config
+        settings = config.get("settings")
+        if config.get("kind") == "distill" and isinstance(settings, dict) and "teacher" in settings:
+            return Run.open(settings["teacher"])._held_out()
+        if config.get("kind") != "train":
+            return None, None
+        self.settings  # noqa: B018 - what somebody has edited is refused
+        with _only_what_works(self.folder, settings):
+            source = Source(settings)
+            return source.split(settings["seed"], says=False)[1], source.law
+
     def context(self) -> "np.ndarray | None":
         """The context of the rows that a conditional flow was trained on, `[N, C]`; None for another."""
         flow = self.flow
@@ -401,6 +438,47 @@ class Run:
             | {k: facts[k] for k in ("columns", "context_columns", "key") if k in facts}
             | {"data": facts.get("name", "")}
         )
+
+
+def check_folder(
+    folder: str | os.PathLike,
+    data: "str | os.PathLike | Dataset | None" = None,
+    *,
+    columns: list[str | int] | None = None,
+    context_columns: list[str | int] | None = None,
+    key: str | None = None,
+    seed: int = 0,
+) -> "LawReport":
+    """`Run.check` of the run in a folder; or of a flow that `flow.save` left there, which has no rows of its own."""
+    path = Path(folder)
+    if (path / "config.json").exists() or not (path / "flow.npz").exists():
+        given = {"columns": columns, "context_columns": context_columns, "key": key}
+        return Run.open(folder).check(data, **given, seed=seed)
+    from tfp_flows import load
+
+    flow = load(folder)
+    if data is None:
+        return _laws_of(flow, None, None, seed)
+    return _checked(flow, source_settings(data, columns, key, context_columns), seed)
+
+
+def _checked(flow: "Flow", settings: dict[str, Any], seed: int) -> "LawReport":
+    """The laws of a flow, and its fit on the rows that settings name, as `score` reads them."""
+    source = Source(settings)
+    if source.law and not source.is_file:
+        return _laws_of(flow, None, source.law, seed)
+    drop_extra = flow.context_size > 0 or settings["columns"] is not None
+    return _laws_of(flow, source.matched(flow, drop_extra=drop_extra), source.law, seed)
+
+
+def _laws_of(flow: "Flow", rows: RunRows | None, law: "Dataset | None", seed: int) -> "LawReport":
+    from tfp_flows import check
+
+    if flow.context_size and rows is None:
+        raise InputError("data must be a file with rows and their context, as the flow is conditional; got none.")
+    if rows is None:
+        return check(flow, dataset=law, seed=seed)
+    return check(flow, rows.x, context=rows.context, dataset=law, seed=seed)
 
 
 def _options(options: Any) -> dict[str, Any]:
