@@ -169,8 +169,8 @@ def _warn_if_far(history: History) -> None:
     kl = history.history["val_kl"][history.best_epoch] if history.best_epoch >= 0 else 0.0
     if kl > FAR:
         warnings.warn(
-            f"the student ended {kl:.3g} nats from its teacher: forward=1.0 may bring it nearer, on the teacher's samples, "
-            "more epochs, a larger student, or whiten=True where columns nearly are linear functions of others.",
+            f"the student ended {kl:.3g} nats from its teacher: forward=1.0 may bring it nearer, more epochs, a larger "
+            "student, or whiten=True where columns nearly are linear functions of others.",
             stacklevel=3,
         )
 
