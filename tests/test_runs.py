@@ -347,6 +347,17 @@ def test_a_disk_without_space_is_noticed_before_training(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_student_of_the_same_chain_has_its_teachers_options(trained, tmp_path):
+    name, short = trained.settings["flow"], {"epochs": 1, "steps_per_epoch": 2, "verbose": False}
+    given = trained.settings["options"]
+    student = trained.distill(tmp_path / "one", flow=name, **short)
+    assert student.config["settings"]["options"] == given
+    assert [v.shape for v in student.flow.variables] == [v.shape for v in trained.flow.variables]
+    other = trained.distill(tmp_path / "two", flow=name, options={"num_layers": 1 + given["num_layers"]}, **short)
+    assert other.config["settings"]["options"] == given | {"num_layers": 1 + given["num_layers"]}
+
+
+@pytest.mark.slow
 def test_a_student_is_resumed_too(trained, tmp_path, monkeypatch):
     options = {"flow": "mlp", "options": {"num_layers": 1}, "epochs": 2, "steps_per_epoch": 50, "verbose": False}
     options["forward"] = 0.5

@@ -179,13 +179,18 @@ class Run:
         force: bool = False,
         verbose: bool | int = True,
     ) -> "Run":
-        """Fits a student to this run's flow, by `tff.distill`, into a folder of its own; options as for `train`."""
+        """Fits a student to this run's flow, by `tff.distill`, into a folder of its own; options as for `train`.
+
+        A student of the same chain as its teacher has its options, where none are given.
+        """
         self.flow  # noqa: B018 - a run without a flow is refused before a folder is made
         check_text(flow=flow)
+        teachers = self.config.get("settings", {})
+        options = (teachers.get("options", {}) if teachers.get("flow") == flow else {}) | _options(options)
         if isinstance(folder, (str, os.PathLike)) and Path(folder).resolve() == self.folder.resolve():
             raise InputError(f"folder must not be that of the teacher; got {folder}.")
         settings = {
-            **{"teacher": str(self.folder.resolve()), "flow": flow, "options": _options(options), "epochs": epochs},
+            **{"teacher": str(self.folder.resolve()), "flow": flow, "options": options, "epochs": epochs},
             **{"batch_size": batch_size, "learning_rate": learning_rate, "steps_per_epoch": steps_per_epoch},
             **({"forward": check_number("forward", forward, 0, 1)} if forward else {}),
             "seed": seed,
