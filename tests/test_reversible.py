@@ -17,7 +17,7 @@ import tfp_flows as tff
 from tfp_flows.networks.dense import Dense
 
 OPTION = dict.fromkeys(("maf", "iaf", "planar", "nsf", "naf"), "recompute") | dict.fromkeys(
-    ("real_nvp", "nice", "nsf_coupling", "mlp"), "reversible"
+    ("real_nvp", "nice", "nsf_coupling", "mlp", "glow"), "reversible"
 )
 ROWS = 6
 # A network both ways, none, and one cheap direction; in the full run splines, and a solver without a network.
