@@ -77,7 +77,7 @@ def jacobian_of(function, x):
 
 
 def test_each_pixel_conditions_what_it_should(rng):
-    """The Jacobian of every coupling, in the image's own order: its pattern is the mask's, within the window's reach."""
+    """The Jacobian of every coupling, in the image's own order, has the mask's pattern, within the windows' reach."""
     options = {"num_layers": 6, "num_levels": 2, "hidden_channels": 4, "num_blocks": 1, "num_bins": 0}
     flow = scramble(tff.glow(16, image_shape=(4, 4), seed=0, dtype="float64", **options))
     x = rng.normal(size=(3, 16))

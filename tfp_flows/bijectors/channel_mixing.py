@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.affine import Affine
 from tfp_flows.checks import as_dtype, check_sizes
-from tfp_flows.recipe import Recorded, spend
+from tfp_flows.recipe import Recorded
 
 __all__ = ["ChannelMixing"]
 
@@ -55,7 +55,6 @@ class ChannelMixing(Recorded, tfp.bijectors.Bijector):
     ) -> None:
         check_sizes(places=places, channels=channels)
         dtype = as_dtype(dtype)
-        spend(places * channels)
         super().__init__(forward_min_event_ndims=1, is_constant_jacobian=True, dtype=tf.as_dtype(dtype), name=name)
         self.event_size = places * channels
         self._places, self._channels = places, channels

@@ -65,7 +65,7 @@ def glow(
       image_shape: `(H, W)` or `(H, W, C)`, with H W C = D; None is a square of one channel where D is a square number,
         else a line.
       num_layers: coupling layers, dealt to the levels as evenly as can be.
-      num_levels: 1 more than there are squeezes; None is 2, or 1 where sides cannot be halved.
+      num_levels: 1 more than there are squeezes; None is 3, or as many as there can be where sides cannot be halved.
       hidden_channels: of the hidden images of each network.
       num_blocks: residual blocks of each network, of two convolutions.
       num_bins: bins of each spline, 2 to 500; 0 for affine maps in place of splines, to which `log_scale_bound` belongs

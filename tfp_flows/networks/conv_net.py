@@ -88,37 +88,37 @@ class ConvNet(Recorded, tf.Module):
         sizes = {"channels_out": channels_out, "params": params, "hidden_channels": hidden_channels}
         check_sizes(channels_in=channels_in, **sizes, num_blocks=num_blocks, context_size=context_size)
         places = self._size[0] * self._size[1]
-        spend(places)
+        spend(places * channels_out * params)
         self._seen = self._no_dependency(_as_places("seen", seen, places))
         self._asked = self._no_dependency(_as_places("asked", asked, places))
         self.input_size, self.output_size = len(self._seen) * channels_in, len(self._asked) * channels_out
         check_features(features, self.input_size)
         if features.marks is not None:
             raise InputError(f"features must be those of numbers on a line; got {in_short(features)}.")
-        dtype = as_dtype(dtype)
-        self.params, self.context_size, self.dtype, self.features = params, context_size, dtype, features
+        self.dtype, self.params, self.context_size, self.features = as_dtype(dtype), params, context_size, features
         self._channels, self._activation = channels_in, activation_function(activation)
-        rng = random_generator(seed)
-        window = tuple(min(SIDE, 2 * side - 1) for side in self._size)  # no weights for what is always outside
-        of_a_place = channels_in * features.width
-        block = window[0] * window[1] * hidden_channels**2
-        spend(window[0] * window[1] * of_a_place * hidden_channels + 2 * num_blocks * block)
-        spend(places * hidden_channels + hidden_channels * channels_out * params + self.output_size * params)
-        self._first = self._context_layer = self.places = None
-        self._blocks, self._last = [], None
+        self._first = self._context_layer = self._last = self.places = None
+        self._blocks = []
         if self.input_size or context_size:  # else there is but the last bias
-            made = {"use_bias": False, "dtype": dtype}
-            if self.input_size:
-                self._first = _Convolution(window, of_a_place, hidden_channels, rng, name=f"{name}/first", **made)
-            if context_size:
-                self._context_layer = Dense(context_size, hidden_channels, rng, name=f"{name}/context", **made)
-            self.places = tf.Variable(np.zeros([*self._size, hidden_channels], dtype), name=f"{name}/places")
-            for i in range(num_blocks):
-                names = [f"{name}/block{i}/{word}" for word in ("first", "last")]
-                both = [_Convolution(window, hidden_channels, hidden_channels, rng, dtype=dtype, name=n) for n in names]
-                self._blocks.append(both)
-            self._last = Dense(hidden_channels, channels_out * params, rng, gain=1e-3, name=f"{name}/last", **made)
-        self.bias = tf.Variable(np.zeros([self.output_size, params], dtype), name=f"{name}/bias")
+            self._make_layers(hidden_channels, num_blocks, channels_out * params, random_generator(seed), name)
+        bias = np.zeros([self.output_size, params], self.dtype)
+        self.bias = tf.Variable(bias, name=f"{name}/bias")
+
+    def _make_layers(self, hidden: int, num_blocks: int, outputs: int, rng: np.random.Generator, name: str) -> None:
+        window = tuple(min(SIDE, 2 * side - 1) for side in self._size)  # no weights for what is always outside
+        inputs = self._channels * self.features.width
+        spend(hidden * (self._size[0] * self._size[1] + outputs + self.context_size))
+        spend(hidden * window[0] * window[1] * (inputs + 2 * num_blocks * hidden))
+        bare = {"use_bias": False, "dtype": self.dtype}
+        if self.input_size:
+            self._first = _Convolution(window, inputs, hidden, rng, name=f"{name}/first", **bare)
+        if self.context_size:
+            self._context_layer = Dense(self.context_size, hidden, rng, name=f"{name}/context", **bare)
+        self.places = tf.Variable(np.zeros([*self._size, hidden], self.dtype), name=f"{name}/places")
+        for i in range(num_blocks):
+            names = (f"{name}/block{i}/first", f"{name}/block{i}/last")
+            self._blocks.append([_Convolution(window, hidden, hidden, rng, dtype=self.dtype, name=n) for n in names])
+        self._last = Dense(hidden, outputs, rng, gain=1e-3, name=f"{name}/last", **bare)
 
     def __call__(self, x: tf.Tensor, conditional_input: tf.Tensor | None = None) -> tf.Tensor:
         """`x [..., N]`, `conditional_input [..., C]` -> `[..., M, params]`."""
