@@ -60,6 +60,7 @@ def glow(
     the other way round; the next ones channels as well, and the learnt matrix between them. Latents are of full size at
     every level, and the map is a spline, or with num_bins=0 affine, as in the paper. Give pixels as whole numbers with
     `dequantize=range(event_size)`: `-log_prob / (event_size log 2)` is then in bits per dimension.
+    On a CPU, train with `tff.fit(..., jit_compile=False)`: XLA's convolutions of 32 channels take twice as long there.
 
     Args:
       image_shape: `(H, W)` or `(H, W, C)`, with H W C = D; None is a square of one channel where D is a square number,

@@ -12,7 +12,7 @@ from tfp_flows.words import in_short, plural
 __all__ = ["Grid", "Mask", "as_image_shape", "grids_of", "mask_of"]
 
 LEVELS = 3  # where none are asked for: as good as two for 8 x 8 pixels, and a step takes less time
-LINES = 2  # couplings of a squeezed level that have channel masks, before as many with checkerboards
+IN_A_ROW = 2  # couplings with halves of the channels, before as many with checkerboards
 
 
 class Grid(NamedTuple):
@@ -120,12 +120,12 @@ def mask_of(grid: Grid, layer: int) -> Mask:
     """
     numbers = np.arange(grid.order.size).reshape(grid.places, grid.channels)
     every = list(range(grid.places))
-    if grid.places > 1 and (grid.channels < 4 or layer // LINES % 2):
+    if grid.places > 1 and (grid.channels < 4 or layer // IN_A_ROW % 2):
         dark = np.ravel(np.indices(grid.size).sum(axis=0) % 2 == layer % 2)
         seen, asked = np.flatnonzero(dark), np.flatnonzero(~dark)
         order = np.concatenate([np.ravel(numbers[seen]), np.ravel(numbers[asked])])
         return Mask(seen.tolist(), grid.channels, asked.tolist(), grid.channels, order)
-    bit = layer // (2 * LINES) % max(1, (grid.channels - 1).bit_length())
+    bit = layer // (2 * IN_A_ROW) % max(1, (grid.channels - 1).bit_length())
     channels = sorted(range(grid.channels), key=lambda channel: (channel >> bit & 1) ^ (layer % 2))
     stay, move = np.split(np.array(channels), [grid.channels // 2])
     order = np.concatenate([np.ravel(numbers[:, stay]), np.ravel(numbers[:, move])])
