@@ -26,6 +26,7 @@ SMALL = {
     "nsf_coupling": {"num_layers": 2, "hidden_units": (8,), "num_bins": 5},
     "nsf": {"num_layers": 2, "hidden_units": (8, 8), "num_bins": 5},
     "naf": {"num_layers": 2, "hidden_units": (8, 8), "num_components": 3},
+    "glow": {"num_layers": 3, "hidden_channels": 3, "num_bins": 5},
 }
 _ALL = {
     "mixing": "linear",
@@ -42,15 +43,15 @@ VARIANTS = {  # chains with options that change their layers: the word before th
     # the rows of the table are on the line, and so are their latents: a period that they are in
     "nsf circular": SMALL["nsf"] | {"circular": {0: (-60.0, 60.0)}, "interval": 6.0, "octaves": 1},
 }
-COUPLING = ("real_nvp", "nice", "nsf_coupling")
-SIZES = {"naf": (1, 3), "nice": (2, 3)} | dict.fromkeys(
+COUPLING = ("real_nvp", "nice", "nsf_coupling", "glow")
+SIZES = {"naf": (1, 3), "nice": (2, 3), "glow": (1, 3, 4)} | dict.fromkeys(
     ("maf", "nsf", "nsf_coupling"), (1, 2, 8)
 )  # 8: more than a block
 CASES = [(name, d) for name in SMALL for d in SIZES.get(name, (1, 2))]
 CASES += [(name, 3) for name in VARIANTS]
 # Every law runs for every case; of chains that are much alike, and of sizes, most are left to longer runs.
 QUICK = [("maf", 2), ("planar", 2), ("nsf_coupling", 2)]
-SLOW = [("nsf", 2), ("maf", 8), ("iaf", 2), ("real_nvp", 2), ("nice", 3), ("naf", 3)]
+SLOW = [("nsf", 2), ("maf", 8), ("iaf", 2), ("real_nvp", 2), ("nice", 3), ("naf", 3), ("glow", 4)]
 SLOW += [("maf varied", 3), ("nsf circular", 3)]
 EXHAUSTIVE = (pytest.mark.slow, pytest.mark.exhaustive)
 

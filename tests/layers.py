@@ -18,6 +18,11 @@ def _mlp(params, context_size=0, outputs=2):
     return networks.MLP(1, outputs, params, (4,), context_size=context_size, seed=0, dtype="float64")
 
 
+def _conv_net(params, context_size=0):
+    options = {"hidden_channels": 3, "context_size": context_size, "seed": 0, "dtype": "float64"}
+    return networks.ConvNet((SIZE, 1), 1, 1, params, seen=[1], asked=[0, 2], **options)
+
+
 COMPOSED = elementwise.Composed((elementwise.Affine(), elementwise.Spline(5, 1.0, tails="free")))
 
 
@@ -62,11 +67,13 @@ CASES = {
     "Autoregressive affine of spline context": lambda: _autoregressive(COMPOSED, CONTEXT),
     "Autoregressive mixture": lambda: _autoregressive(elementwise.MixtureOfLogistics(3)),
     "BatchNorm": lambda: b.BatchNorm(SIZE, dtype="float64"),
+    "ChannelMixing": lambda: b.ChannelMixing(1, SIZE, rng=rng(0), dtype="float64"),
     # the data of these tests is on the whole line: periods so long that it is in one of them
     "Circle": lambda: b.Circle([-20.0, None, -30.0], [25.0, None, 40.0], interval=20.0, dtype="float64"),
     "Coupling": lambda: b.Coupling(1, _mlp(2), elementwise.Affine(None)),
     "Coupling reverse": lambda: b.Coupling(-1, _mlp(14), elementwise.Spline(5)),
     "Coupling context": lambda: b.Coupling(1, _mlp(2, CONTEXT), elementwise.Affine()),
+    "Coupling image context": lambda: b.Coupling(1, _conv_net(2, CONTEXT), elementwise.Affine()),
     "LeakyReLU": lambda: b.LeakyReLU(0.5, dtype="float64"),
     "LeakyReLU smooth": lambda: b.LeakyReLU(0.5, smoothness=1.0, dtype="float64"),
     "MaskedAutoregressiveFlow": lambda: b.MaskedAutoregressiveFlow(_made()),

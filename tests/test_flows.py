@@ -361,6 +361,7 @@ def test_options_of_any_type_work_or_are_refused(name):
 PARTS = [(getattr(tff.bijectors, name), [2]) for name in ("Affine", "BatchNorm", "Planar", "Scale", "Standardize")]
 PARTS += [(tff.bijectors.Support, [[0.0, None], [1.0, 2.0]])]
 PARTS += [(tff.bijectors.LeakyReLU, []), (tff.networks.MADE, [2]), (tff.networks.MLP, [2, 2])]
+PARTS += [(tff.bijectors.ChannelMixing, [2, 2]), (tff.networks.ConvNet, [(2, 2), 1, 1])]
 
 
 @pytest.mark.parametrize(("part", "sizes"), PARTS, ids=[part.__name__ for part, _ in PARTS])
@@ -374,5 +375,5 @@ def test_options_of_a_layer_or_network_work_or_are_refused(part, sizes):
 
 
 def test_unknown_flow_is_refused_with_the_names_there_are():
-    with pytest.raises(tff.InputError, match=r"must be one of maf, iaf, real_nvp.*got 'glow'"):
-        tff.make("glow", event_size=2)
+    with pytest.raises(tff.InputError, match=r"must be one of maf, iaf, real_nvp.*got 'pixel_cnn'"):
+        tff.make("pixel_cnn", event_size=2)

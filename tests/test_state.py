@@ -157,6 +157,10 @@ def _seeing_waves():
     return tff.networks.MLP(1, 2, 1, residual=True, features=tff.networks.Fourier(2), seed=0)
 
 
+def _of_images():
+    return tff.networks.ConvNet((3, 1), 1, 1, hidden_channels=4, seen=[1], asked=[0, 2], seed=0)
+
+
 AFFINE_OF_SPLINE = tff.elementwise.Composed((tff.elementwise.Affine(), tff.elementwise.Spline(5, 2.0)))
 
 
@@ -167,9 +171,11 @@ AFFINE_OF_SPLINE = tff.elementwise.Composed((tff.elementwise.Affine(), tff.eleme
         lambda: tff.bijectors.Affine(3, rng=np.random.default_rng(0)),
         lambda: tff.bijectors.Autoregressive(tff.networks.MADE(3, 14, seed=0), tff.elementwise.Spline(5, 2.0)),
         lambda: tff.bijectors.BatchNorm(3),
+        lambda: tff.bijectors.ChannelMixing(1, 3, rng=np.random.default_rng(0)),
         lambda: tff.bijectors.Circle([0.0, None, -3.0], [24.0, None, 3.0]),
         lambda: tff.bijectors.Autoregressive(tff.networks.MADE(3, 16, seed=0), AFFINE_OF_SPLINE),
         lambda: tff.bijectors.Coupling(1, tff.networks.MLP(1, 2, seed=0), tff.elementwise.Affine(2.0)),
+        lambda: tff.bijectors.Coupling(1, _of_images(), tff.elementwise.Affine(2.0)),
         lambda: tff.bijectors.LeakyReLU(0.5, smoothness=0.2),
         lambda: tff.bijectors.MaskedAutoregressiveFlow(tff.networks.MADE(3, hidden_units=(4,), seed=0)),
         lambda: tff.bijectors.NICE(1, tff.networks.ShiftAndLogScale(tff.networks.MLP(1, 2, params=1, seed=0))),

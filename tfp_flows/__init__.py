@@ -14,7 +14,7 @@ _HOMES = {
     **dict.fromkeys(("bases", "bijectors", "datasets", "elementwise", "flows", "networks", "plots"), ""),
     "Flow": "flow",
     **dict.fromkeys(("DivergenceError", "InputError", "RoundingWarning", "TrainingInterrupted"), "errors"),
-    **dict.fromkeys(("iaf", "maf", "mlp", "naf", "nice", "nsf", "nsf_coupling", "planar", "real_nvp"), "flows"),
+    **dict.fromkeys(("glow", "iaf", "maf", "mlp", "naf", "nice", "nsf", "nsf_coupling", "planar", "real_nvp"), "flows"),
     **dict.fromkeys(("load", "make"), "flows"),
     **dict.fromkeys(("FlowLayer", "FlowModel", "distill", "fit", "fit_density"), "training"),
     **dict.fromkeys(("Importance", "importance"), "evidence"),

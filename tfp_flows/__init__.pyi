@@ -14,6 +14,7 @@ from tfp_flows.errors import TrainingInterrupted as TrainingInterrupted
 from tfp_flows.evidence import Importance as Importance
 from tfp_flows.evidence import importance as importance
 from tfp_flows.flow import Flow as Flow
+from tfp_flows.flows import glow as glow
 from tfp_flows.flows import iaf as iaf
 from tfp_flows.flows import load as load
 from tfp_flows.flows import maf as maf

@@ -36,7 +36,13 @@ __all__ = [
 
 MOST = 2**31 - 1  # TensorFlow's sizes are of 32 bits
 MOST_OF = {"num_layers": 10_000}  # which are built one by one
-MAY_BE_ZERO = ("context_size", "input_size", "num_masked", "octaves")  # of one dimension, nothing else is there
+MAY_BE_ZERO = (
+    "context_size",
+    "input_size",
+    "num_masked",
+    "octaves",
+    "channels_in",
+)  # of one dimension, nothing else is there
 
 
 def check_sizes(**sizes: int) -> None:
@@ -89,7 +95,7 @@ def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
         plain["dtype"] = as_dtype(plain["dtype"])
     if "hidden_units" in plain:
         plain["hidden_units"] = as_hidden_units(plain["hidden_units"])
-    for name in ("octaves", "mixing", "dequantize"):
+    for name in ("octaves", "mixing", "dequantize", "image_shape"):
         listed = as_list(plain.get(name))
         if listed is not None:
             plain[name] = [item if as_list(item) is None else as_list(item) for item in listed]

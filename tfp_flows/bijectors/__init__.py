@@ -4,6 +4,7 @@ from tfp_flows.bijectors.act_norm import ActNorm
 from tfp_flows.bijectors.affine import Affine
 from tfp_flows.bijectors.autoregressive import Autoregressive
 from tfp_flows.bijectors.batch_norm import BatchNorm
+from tfp_flows.bijectors.channel_mixing import ChannelMixing
 from tfp_flows.bijectors.circle import Circle
 from tfp_flows.bijectors.coupling import Coupling
 from tfp_flows.bijectors.leaky_relu import LeakyReLU
@@ -27,6 +28,7 @@ __all__ = [
     "Affine",
     "Autoregressive",
     "BatchNorm",
+    "ChannelMixing",
     "Circle",
     "Coupling",
     "LeakyReLU",

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.networks.permuted import permuted
 from tfp_flows.recipe import Recorded
 
 __all__ = ["Permute"]
@@ -41,19 +42,11 @@ class Permute(Recorded, tfp.bijectors.Permute):
         self._back = self._no_dependency(np.argsort(permutation).astype(np.int32))
 
     def _forward(self, u: tf.Tensor) -> tf.Tensor:
-        return _permuted(u, self._there, self._back)
+        return permuted(u, self._there, self._back)
 
     def _inverse(self, x: tf.Tensor) -> tf.Tensor:
-        return _permuted(x, self._back, self._there)
+        return permuted(x, self._back, self._there)
 
     @classmethod
     def _is_increasing(cls) -> bool:
         return True  # of one dimension, where there is but the identity
-
-
-def _permuted(x: tf.Tensor, there: np.ndarray, back: np.ndarray) -> tf.Tensor:
-    @tf.custom_gradient
-    def run(x: tf.Tensor) -> tuple:
-        return tf.gather(x, there, axis=-1), lambda dy: _permuted(dy, back, there)
-
-    return run(x)

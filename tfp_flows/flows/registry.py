@@ -8,6 +8,7 @@ from typing import Any
 from tfp_flows.checks import check_path
 from tfp_flows.errors import InputError
 from tfp_flows.flow import Flow
+from tfp_flows.flows.glow import glow
 from tfp_flows.flows.iaf import iaf
 from tfp_flows.flows.maf import maf
 from tfp_flows.flows.mlp import mlp
@@ -22,7 +23,7 @@ from tfp_flows.words import in_short
 
 __all__ = ["defaults", "load", "make", "names"]
 
-CHAINS = {f.__name__: f for f in (maf, iaf, real_nvp, nice, planar, mlp, nsf_coupling, nsf, naf)}
+CHAINS = {f.__name__: f for f in (maf, iaf, real_nvp, nice, planar, mlp, nsf_coupling, nsf, naf, glow)}
 
 # What chains of version 0.1 could not choose: all of them, those with networks, and splines
 THEN = {"whiten": False, "power": False}
@@ -38,7 +39,7 @@ def names() -> list[str]:
 
     >>> import tfp_flows as tff
     >>> tff.flows.names()
-    ['maf', 'iaf', 'real_nvp', 'nice', 'planar', 'mlp', 'nsf_coupling', 'nsf', 'naf']
+    ['maf', 'iaf', 'real_nvp', 'nice', 'planar', 'mlp', 'nsf_coupling', 'nsf', 'naf', 'glow']
     """
     return list(CHAINS)
 
