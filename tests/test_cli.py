@@ -138,6 +138,14 @@ def test_a_student_in_the_place_of_its_teacher_is_refused(trained, capsys):
     assert (trained / "flow.npz").read_bytes() == before
 
 
+@pytest.mark.parametrize("option", ["--context-columns", "--data", "--epochs"])
+def test_an_option_that_is_given_twice_is_refused(option, tmp_path, capsys):
+    status, _, err = run(capsys, "train", option, "1", option, "2", "--out", tmp_path / "run")
+    more = ", with commas between names" if option == "--context-columns" else ""
+    assert (status, err) == (2, f"tfp-flows: {option} was given 2 times; give it once{more}.\n")
+    assert not (tmp_path / "run").exists()
+
+
 def test_forward_is_a_part(trained, tmp_path, capsys):
     status, _, err = run(capsys, "distill", trained, "--out", tmp_path / "student", "--forward", "1.5")
     assert (status, err) == (2, "tfp-flows: --forward is 1.5; expected a number from 0 to 1.\n")

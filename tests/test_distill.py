@@ -217,6 +217,49 @@ def test_bad_input_is_refused(teacher, options, message):
         np.testing.assert_array_equal(variable, value)
 
 
+class _Unsampled(tfd.Distribution):
+    """A density that nobody can sample."""
+
+    def __init__(self):
+        super().__init__(tf.float32, tfd.FULLY_REPARAMETERIZED, validate_args=False, allow_nan_stats=True)
+
+    def _event_shape(self):
+        return tf.TensorShape([2])
+
+    def _batch_shape(self):
+        return tf.TensorShape([])
+
+    def _log_prob(self, x):
+        return -tf.reduce_sum(x**2, axis=-1)
+
+
+NORMAL = tfd.MultivariateNormalDiag([0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("teacher", "options", "message"),
+    [
+        (NORMAL, {"circular": {0: 6.28}}, "forward is 0.5, and the student has columns on circles"),
+        (NORMAL, {"support": {0: (0, None)}}, "forward is 0.5, and the teacher draws rows outside"),
+        (_Unsampled(), {}, "forward is 0.5, and the teacher, a _Unsampled, cannot be sampled: leave forward at 0"),
+    ],
+)
+def test_what_forward_cannot_have_is_refused(teacher, options, message):
+    student = make_small("nsf_coupling", 2, **options)
+    student.standardize(np.abs(np.random.default_rng(0).normal(size=(50, 2))))
+    before = [v.numpy() for v in student.variables]
+    with pytest.raises(tff.InputError, match=message):
+        tff.distill(teacher, student, forward=0.5, **QUICK)
+    for variable, value in zip(student.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+def test_a_teacher_that_cannot_be_sampled_teaches_without():
+    student = make_small("iaf", 2)
+    student.standardize(np.random.default_rng(0).normal(size=(50, 2)))
+    assert np.isfinite(tff.distill(_Unsampled(), student, **QUICK).history["val_kl"]).all()
+
+
 def test_a_student_of_whole_numbers_is_refused_where_the_teacher_has_none():
     for teacher in (make_small("maf", 2), tfp.distributions.MultivariateNormalDiag(tf.zeros(2))):
         with pytest.raises(tff.InputError, match=r"no dequantize, as the teacher has none; got dequantize=\[1\]"):

@@ -1,6 +1,7 @@
 """`tff.fit(noise=...)`: the flow becomes the density of rows with normal noise."""
 
 import numpy as np
+import pandas
 import pytest
 import tensorflow as tf
 from conftest import mostly_slow
@@ -79,15 +80,19 @@ def test_a_checkpoint_tells_noise(tmp_path):
     x = _rows(400)
     whole, _ = _fit(x, noise=0.3)
     _fit(x, noise=0.3, checkpoint=tmp_path, epochs=4)
-    with pytest.raises(InputError, match="another"):
+    with pytest.raises(InputError, match=r"noise was \[0\.3, 0\.3\], and is \[0\.4, 0\.4\]"):
         _fit(x, noise=0.4, checkpoint=tmp_path)
     again, _ = _fit(x, noise=0.3, checkpoint=tmp_path)
     np.testing.assert_array_equal(again.log_prob(x[:9].astype("f4")), whole.log_prob(x[:9].astype("f4")))
 
 
-@pytest.mark.parametrize("noise", [-1.0, np.nan, np.inf, "much", [0.1, -0.1], [0.1, 0.2, 0.3], [[0.1], [0.2]]])
+NAMED = pandas.Series({"b": 5.0, "a": 0.0})
+NO_NOISE = [-1.0, np.nan, np.inf, 1e300, True, NAMED, "much", [0.1, -0.1], [0.1, 0.2, 0.3], [[0.1], [0.2]]]
+
+
+@pytest.mark.parametrize("noise", NO_NOISE)
 def test_what_is_no_noise_is_refused(noise):
-    with pytest.raises(InputError, match=r"^noise must be a standard deviation, zero or more, or one for each of the"):
+    with pytest.raises(InputError, match=r"^noise must be a standard deviation, from 0 to 1e\+30, or a list of one"):
         _fit(_rows(100), noise=noise)
 
 

@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 
 from tfp_flows.errors import DivergenceError, InputError, RoundingWarning, TrainingInterrupted
+from tfp_flows.once import OnceCommand
 from tfp_flows.signals import Terminated, ending_on_signals
 from tfp_flows.words import in_short, plural
 
@@ -168,7 +169,7 @@ def about(
     """Normalizing flows on TensorFlow Probability: train them, sample them, score rows, draw pictures."""
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def train(
     flow: Annotated[
         str | None, typer.Option(help="Name of a chain: see `tfp-flows list`; nsf_coupling by default.")
@@ -291,7 +292,7 @@ def train(
     _finish(run)
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def distill(
     run: Folder,
     out: Annotated[Path, typer.Option(help="Run folder to make for the student.")],
@@ -329,7 +330,7 @@ def distill(
     _finish(student)
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def sample(
     run: Folder,
     out: Annotated[str, typer.Option(help=f"{Table} to write; - for CSV on stdout.")],
@@ -355,7 +356,7 @@ def sample(
     status.print(f"{plural(len(drawn), 'row')} {'on stdout' if out == '-' else f'in {out}'}")
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def score(
     run: Folder,
     data: Data,
@@ -382,7 +383,7 @@ def score(
     (status if out == "-" else console).print(_measured(scores.metrics, "row"))
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def check(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder, or one that `flow.save` left.")],
     data: Annotated[
@@ -413,7 +414,7 @@ def check(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def plot(run: Folder) -> None:
     """Draw a run's figures again, and the film from latent to data."""
     from tfp_flows.runs import Run
@@ -422,7 +423,7 @@ def plot(run: Folder) -> None:
     status.print(f"figures in {run / 'figures'}")
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def export(
     run: Folder, out: Annotated[Path, typer.Option(help="Folder to make for the SavedModel.")], force: Force = False
 ) -> None:
@@ -437,7 +438,7 @@ def export(
     status.print(f"the SavedModel is in {out}")
 
 
-@app.command("list")
+@app.command("list", cls=OnceCommand)
 def list_() -> None:
     """List the chains and the datasets there are."""
     import inspect
@@ -454,7 +455,7 @@ def list_() -> None:
         console.print(f"  {name:<14} {what} Entropy {law.entropy:.4f} nats.", highlight=False)
 
 
-@app.command()
+@app.command(cls=OnceCommand)
 def points(
     text: Annotated[str, typer.Argument(help="The text, such as SIGGRAPH.")],
     out: Annotated[Path, typer.Option(help="NPZ file to write.")],

@@ -92,6 +92,7 @@ def as_probabilities(value: Any, dtype: tf.DType, name: str = "value") -> tf.Ten
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} must be probabilities, numbers from 0 to 1; got {in_short(value)}.") from error
     known = tf.get_static_value(found)
-    if value is None or (known is not None and not ((known >= 0) & (known <= 1)).all()):
+    is_bool = not tf.is_tensor(value) and np.asarray(value).dtype == bool
+    if value is None or is_bool or (known is not None and not ((known >= 0) & (known <= 1)).all()):
         raise InputError(f"{name} must be probabilities, numbers from 0 to 1; got {in_short(value)}.")
     return found

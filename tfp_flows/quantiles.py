@@ -78,6 +78,7 @@ def conditional_quantiles(
     rows = contexts.reshape(-1, flow.context_size)
     levels = q.reshape(-1)
     _check_line(flow, shown)
+    check_sizes(n=n)
     if flow.event_size == 1:
         found = _exact(flow, rows, levels)
     else:
@@ -111,7 +112,6 @@ def _check_line(flow: Flow, shown: Sequence[int]) -> None:
 
 
 def _check_draws(levels: np.ndarray, n: Any) -> None:
-    check_sizes(n=n)
     outermost = levels[np.argmin(np.minimum(levels, 1 - levels))]
     beyond = min(outermost, 1 - outermost)
     if beyond == 0:

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors import ChannelMixing, Coupling, Permute
 from tfp_flows.checks import check_positive, check_sizes
 from tfp_flows.elementwise import Affine, Elementwise
+from tfp_flows.errors import InputError
 from tfp_flows.flows.chain import Ends, LayerMaker, prebuilt
 from tfp_flows.flows.grids import Grid, as_image_shape, grids_of, mask_of
 from tfp_flows.flows.splines import spline_map
@@ -66,7 +67,7 @@ def glow(
       image_shape: `(H, W)` or `(H, W, C)`, with H W C = D; None is a square of one channel where D is a square number,
         else a line.
       num_layers: coupling layers, dealt to the levels as evenly as can be.
-      num_levels: 1 more than there are squeezes; None is 3, or as many as there can be where sides cannot be halved.
+      num_levels: 1 more than there are squeezes, at most num_layers; None is 3, or as many as there can be.
       hidden_channels: of the hidden images of each network.
       num_blocks: residual blocks of each network, of two convolutions.
       num_bins: bins of each spline, 2 to 500; 0 for affine maps in place of splines, to which `log_scale_bound` belongs
@@ -88,6 +89,9 @@ def glow(
     """
     check_sizes(num_layers=num_layers, hidden_channels=hidden_channels, num_blocks=num_blocks)
     grids = grids_of(as_image_shape(image_shape, event_size), num_levels)
+    if num_levels is not None and num_levels > num_layers:
+        raise InputError(f"num_levels must be at most num_layers, which is {num_layers}; got {num_levels}.")
+    grids = grids[:num_layers]
     elementwise = _map(num_bins, log_scale_bound, interval, logit_bound, tails, affine)
     dealt = np.array_split(np.arange(num_layers), len(grids))
     places = [(grid, i) for grid, part in zip(grids, dealt, strict=True) for i in range(len(part))]
@@ -104,8 +108,8 @@ def glow(
 
 
 def _map(num_bins: Any, log_scale_bound: float, *of_splines: Any) -> Elementwise:
+    check_positive(log_scale_bound=log_scale_bound)
     if isinstance(num_bins, int) and not isinstance(num_bins, bool) and num_bins == 0:
-        check_positive(log_scale_bound=log_scale_bound)
         return Affine(log_scale_bound)
     return spline_map(num_bins, *of_splines)
 

@@ -79,12 +79,12 @@ def as_image_shape(image_shape: Any, event_size: int) -> tuple[int, int, int]:
         side = round(event_size**0.5)
         return (side, side, 1) if side * side == event_size else (event_size, 1, 1)
     sides = as_list(image_shape)
-    if sides is None or len(sides) not in (2, 3):
+    whole = sides is not None and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in sides)
+    if not whole or len(sides) not in (2, 3):
         raise InputError(
-            f"image_shape must be (height, width, channels), as in (8, 8, 1); got {in_short(image_shape)}."
+            "image_shape must be (height, width) or (height, width, channels), positive integers, as in (8, 8, 1); "
+            f"got {in_short(image_shape)}."
         )
-    for side in sides:
-        check_sizes(image_shape=side)
     height, width, channels = (*sides, 1)[:3]
     if height * width * channels != event_size:
         raise InputError(

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.checks import check_number
 from tfp_flows.datasets import as_table, matched
 from tfp_flows.datasets.refusals import some_of
 from tfp_flows.errors import InputError
@@ -124,9 +125,10 @@ def distill(
     check_draws("student", student)
     if not hasattr(teacher, "log_prob"):
         raise InputError(f"teacher must be a flow or another distribution; got a {type(teacher).__name__}.")
+    check_number("forward", forward, 0, 1)
     history = fit_on_own_samples(
         student,
-        _density_of(teacher, student, context, seed),
+        _density_of(teacher, student, context, forward, seed),
         training="distill",
         called="student",
         loss="kl",
@@ -151,17 +153,44 @@ def distill(
     return history
 
 
-def _density_of(teacher: tfp.distributions.Distribution, student: Flow, context: Any, seed: int) -> Density:
+def _density_of(
+    teacher: tfp.distributions.Distribution, student: Flow, context: Any, forward: float, seed: int
+) -> Density:
     """The density that the student is fitted to; `InputError` if the two do not fit together."""
     contexts, names = _contexts(teacher, student, context)
     law = getattr(teacher, "continuous", teacher)  # whole numbers have no gradient
     rows = functools.partial(_standard_rows, law, contexts, seed)
-    return Density(law.log_prob, contexts, rows, names, _settings_of(law), sample=_sample_of(law))
+    density = Density(law.log_prob, contexts, rows, names, _settings_of(law))
+    return density._replace(sample=_sample_of(law, student, rows, forward)) if forward else density
 
 
-def _sample_of(law: tfp.distributions.Distribution) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-    """Samples of a law and their log-densities, which a flow knows as soon as it has drawn them."""
-    return law.sample_and_log_prob if isinstance(law, Flow) else law.experimental_sample_and_log_prob
+def _sample_of(
+    law: tfp.distributions.Distribution, student: Flow, rows: Callable, forward: float
+) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Samples of a law and their log-densities, which a flow knows as soon as it has drawn them.
+
+    `InputError` if there are none, or where the student has no density: its divergence from the law is infinite then.
+    """
+    round_again = getattr(law, "circular", {})
+    if student.circular != round_again:
+        raise InputError(
+            f"forward is {forward:g}, and the student has columns on circles that the teacher has not: build it with "
+            f"circular={round_again or None}, or leave forward at 0."
+        )
+    try:
+        x, of_rows = rows()
+        sample = law.sample_and_log_prob if isinstance(law, Flow) else law.experimental_sample_and_log_prob
+    except (AttributeError, NotImplementedError) as error:
+        raise InputError(
+            f"forward is {forward:g}, and the teacher, a {type(law).__name__}, cannot be sampled: leave forward at 0."
+        ) from error
+    given = {} if of_rows is None else {"context": of_rows}
+    if np.isneginf(student.continuous.log_prob(x, **given)).any():
+        raise InputError(
+            f"forward is {forward:g}, and the teacher draws rows outside the student's support: build the student with "
+            "the teacher's support, or leave forward at 0."
+        )
+    return sample
 
 
 def _warn_if_far(history: History) -> None:

@@ -199,8 +199,9 @@ def fit(
     if checkpoint is not None:
         settings = {"epochs": epochs, "steps_per_epoch": source.steps, "batch_size": batch_size, "patience": patience}
         settings |= {"entropy": floor, "validation_split": validation_split, "xla": xla, "seed": seed}
-        settings |= {"weight_decay": decay} | ({"noise": list(noise.scale)} if noise.scale else {})
-        plan = as_plan(checkpoint, checkpoint_every, model, _identity(flow, source, settings))
+        settings["weight_decay"] = decay
+        added = {"noise": list(noise.scale)} if noise.scale else {}
+        plan = as_plan(checkpoint, checkpoint_every, model, added | _identity(flow, source, settings))
     names = flow.columns or source.columns, flow.context_columns or source.context_columns
     with naming(flow, *names):
         return run(

@@ -14,6 +14,7 @@ from tfp_flows.words import in_short
 
 __all__ = ["Noise", "floating", "noise_for"]
 
+LARGEST = 1e30  # whose squares float64 has, and rows with it float32
 WHOLE, NORMAL, ONCE = 2, 3, 4  # streams of random numbers beside those of the rows
 
 
@@ -54,13 +55,14 @@ def noise_for(flow: Flow, noise: Any, seed: int) -> Noise:
     if noise is None:
         return Noise(flow.dequantize, (), seed)
     try:
-        scale = np.broadcast_to(np.asarray(noise, np.float64), [flow.event_size])
+        has_names = hasattr(noise, "iloc") or np.asarray(noise).dtype == bool  # pandas' have an order of their own
+        scale = np.broadcast_to(np.nan if has_names else np.asarray(noise, np.float64), [flow.event_size])
     except (TypeError, ValueError):
         scale = np.array([np.nan])
-    if not (np.isfinite(scale) & (scale >= 0)).all():
+    if not ((scale >= 0) & (scale <= LARGEST)).all():
         raise InputError(
-            f"noise must be a standard deviation, zero or more, or one for each of the {flow.event_size} columns; "
-            f"got {in_short(noise)}."
+            f"noise must be a standard deviation, from 0 to {LARGEST:g}, or a list of one for each of the "
+            f"{flow.event_size} columns; got {in_short(noise)}."
         )
     is_bounded = np.isin(np.arange(flow.event_size), list(flow.dequantize))
     if flow.support is not None:

@@ -89,7 +89,6 @@ def fit_on_own_samples(
     check_sizes(batch_size=batch_size, steps_per_epoch=steps_per_epoch)
     callbacks, rate = check_options(**options)
     check_number("warm_up", warm_up, 0, 1)
-    check_number("forward", forward, 0, 1)
     flow, contexts, seed = named.continuous, density.contexts, options["seed"]
     steps, block = epochs * steps_per_epoch, steps_at_once(steps_per_epoch)
     xla = uses_xla(options["jit_compile"], steps)
@@ -101,7 +100,8 @@ def fit_on_own_samples(
     if flow.is_unstandardized:
         rows, of_rows = density.rows()
         flow.standardize(rows, context=of_rows)
-    _check_rounding(flow, called, contexts, start)
+    if forward < 1:
+        _check_rounding(flow, called, contexts, start)
     plan = None
     if options["checkpoint"] is not None:
         settings = {"epochs": epochs, "batch_size": batch_size, "steps_per_epoch": steps_per_epoch, "warm_up": warm_up}
