@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 
 HERE = pathlib.Path(__file__).parent
 # which of a notebook's pictures, from 0
-PICTURES = {"01": 3, "02": 11, "03": 11, "04": 1, "06": 1, "07": 2, "09": 2, "10": 1, "11": 1}
+PICTURES = {"01": 3, "02": 11, "03": 11, "04": 1, "06": 1, "07": 2, "08": 1, "09": 2, "10": 1, "11": 1}
 SIZE = (480, 360)
 
 for start, index in PICTURES.items():
