@@ -334,11 +334,14 @@ def test_fit_works_outside_the_main_thread(tmp_path):
 
 
 @pytest.mark.slow
-def test_no_pass_or_draw_needs_the_ones_before():
-    """Batches are a function of the seed and of their number."""
+@pytest.mark.parametrize("noise", [None, 0.5])
+def test_no_pass_or_draw_needs_the_ones_before(noise):
+    """Batches are a function of the seed and of their number, noise and all."""
+    from tfp_flows.training.noise import noise_for
     from tfp_flows.training.rows import as_source
 
-    options = {"flow": tff.mlp(2, seed=0), "batch_size": 8, "validation_split": 0.1, "seed": 0}
+    flow = tff.mlp(2, seed=0)
+    options = {"flow": flow, "batch_size": 8, "validation_split": 0.1, "noise": noise_for(flow, noise, 0)}
     for x, steps in ((ROWS, None), (ROWS, 7), (tff.datasets.banana(), 20)):
         for in_blocks in (True, False):
             source = as_source(x, None, None, steps_per_epoch=steps, in_blocks=in_blocks, **options)
@@ -353,9 +356,11 @@ def test_no_pass_or_draw_needs_the_ones_before():
 @pytest.mark.kerases
 def test_our_pipelines_start_no_search_for_settings():
     """The iterator's destructor would wait for its thread, up to 19 s after the last epoch."""
+    from tfp_flows.training.noise import noise_for
     from tfp_flows.training.rows import as_source, batches_of
 
-    options = {"flow": tff.mlp(2, seed=0), "batch_size": 8, "validation_split": 0.1, "seed": 0}
+    flow = tff.mlp(2, seed=0)
+    options = {"flow": flow, "batch_size": 8, "validation_split": 0.1, "noise": noise_for(flow, None, 0)}
     for x in (ROWS, tff.datasets.banana()):
         source = as_source(x, None, None, steps_per_epoch=10, in_blocks=True, **options)
         for dataset in (source.batches(0), batches_of(source.validation, 100)):

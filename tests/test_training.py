@@ -415,11 +415,12 @@ def test_validation_counts_every_row_once():
 @pytest.mark.parametrize("in_blocks", [True, False])
 @pytest.mark.parametrize(("steps", "count"), [(None, 30), (9, 9)])
 def test_a_pass_takes_every_row_once_in_blocks_or_not(in_blocks, steps, count):
+    from tfp_flows.training.noise import noise_for
     from tfp_flows.training.rows import as_source
 
-    x = np.arange(60, dtype="float32")[:, None]
-    options = {"batch_size": 2, "validation_split": 0.0, "seed": 0}
-    source = as_source(x, None, None, make_small("mlp", 1), steps_per_epoch=steps, in_blocks=in_blocks, **options)
+    x, flow = np.arange(60, dtype="float32")[:, None], make_small("mlp", 1)
+    options = {"batch_size": 2, "validation_split": 0.0, "noise": noise_for(flow, None, 0)}
+    source = as_source(x, None, None, flow, steps_per_epoch=steps, in_blocks=in_blocks, **options)
     assert source.steps == count
     assert source.in_blocks == (({30: 15, 9: 9}[count]) if in_blocks else 0)
     drawn = np.concatenate([rows.numpy().ravel() for rows, _, _ in source.batches(0).take(90)])
