@@ -163,7 +163,7 @@ def test_parameters_are_not_trained():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"chain": "glow"}, r"chain must be one of maf, .*; got 'glow'\."),
+        ({"chain": "ffjord"}, r"chain must be one of maf, .*; got 'ffjord'\."),
         ({"chain": tff.nsf}, r"chain must be one of maf, .*; got <function"),
         ({"options": [1]}, r"options must be a dict of options of the chain, or None; got \[1\]\."),
         ({"options": {"seed": 1}}, r"options must be without 'seed': random_state is in its place; got 1\."),

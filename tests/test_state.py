@@ -417,7 +417,7 @@ def test_a_compressed_member_is_not_unpacked(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "glow"}, "flow must be one of"),
+        ({"name": "ffjord"}, "flow must be one of"),
         ({"depth": 3}, "maf takes the options"),
         ({"hidden_units": [9]}, "has an array too many|has no array|another shape"),
         ({"hidden_units": [10**9]}, "more numbers than were saved"),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tfp_flows as tff
+from tfp_flows.training.noise import noise_for
 from tfp_flows.training.rows import as_source
 from tfp_flows.training.strata import places_on_a_curve, stratified
 
@@ -54,7 +55,8 @@ def test_what_is_trained_on_is_stratified(kind):
     flow = tff.maf(1 if with_context else 2, num_layers=1, hidden_units=(4,), context_size=int(with_context), seed=0)
     x, context = (rows[:, :1], rows[:, 1:]) if with_context else (law if kind == "a dataset" else rows, None)
     weight = np.ones(1000) if kind == "rows with weights" else None
-    options = {"batch_size": BATCH, "steps_per_epoch": STEPS, "validation_split": 0.0, "in_blocks": True, "seed": 0}
+    options = {"batch_size": BATCH, "steps_per_epoch": STEPS, "validation_split": 0.0, "in_blocks": True}
+    options["noise"] = noise_for(flow, None, 0)
     source = as_source(x, context, weight, flow, **options)
     blocks = [np.concatenate(block[:2], axis=-1) for block in source.batches(0).take(4).as_numpy_iterator()]
     means = np.concatenate(blocks)[..., :2].mean(axis=1)

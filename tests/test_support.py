@@ -15,6 +15,7 @@ from test_flows import fresh, jacobian_of
 
 import tfp_flows as tff
 from tfp_flows.bijectors import Support
+from tfp_flows.training.noise import noise_for
 from tfp_flows.training.rows import as_source
 
 tfd = tfp.distributions
@@ -208,7 +209,8 @@ def batches(source, start):
 @pytest.mark.parametrize("in_blocks", [False, True])
 def test_noise_is_fresh_and_found_again_from_any_step(in_blocks):
     flow = build("maf", "float32", 0)
-    options = {"batch_size": 10, "steps_per_epoch": 4, "validation_split": 0.0, "in_blocks": in_blocks, "seed": 3}
+    options = {"batch_size": 10, "steps_per_epoch": 4, "validation_split": 0.0, "in_blocks": in_blocks}
+    options["noise"] = noise_for(flow, None, 3)
     x = some_rows(80)
     at = 4 if in_blocks else 1
     source = as_source(x, None, None, flow, **options)
@@ -226,7 +228,8 @@ def test_noise_is_fresh_and_found_again_from_any_step(in_blocks):
 def test_a_stream_gets_noise_too():
     flow = build("maf", "float32", 0)
     stream = tf.data.Dataset.from_tensor_slices(some_rows(40)).batch(10)
-    options = {"batch_size": None, "steps_per_epoch": None, "validation_split": 0.0, "in_blocks": False, "seed": 3}
+    options = {"batch_size": None, "steps_per_epoch": None, "validation_split": 0.0, "in_blocks": False}
+    options["noise"] = noise_for(flow, None, 3)
     source = as_source(stream, None, None, flow, **options)
     first = [batch.numpy() for batch in source.batches(0).take(3)]
     np.testing.assert_array_equal(first[1], next(iter(source.batches(1))))

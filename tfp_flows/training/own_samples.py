@@ -138,7 +138,9 @@ class _OwnSamples(TrainedFlow):
     them too.
     """
 
-    def __init__(self, flow: Flow, density: Density, loss: str, gradient: str, forward: float, name: str) -> None:
+    def __init__(
+        self, flow: Flow, density: Density, loss: str, gradient: str, forward: float = 0.0, *, name: str
+    ) -> None:
         super().__init__(flow, loss, name=name, in_blocks=True)
         self._log_prob, self._wide, self._draw = density.log_prob, density.wide, density.sample
         self._gradient, self._forward = gradient, forward
