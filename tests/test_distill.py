@@ -241,7 +241,7 @@ NORMAL = tfd.MultivariateNormalDiag([0.0, 0.0])
     [
         (NORMAL, {"circular": {0: 6.28}}, "forward is 0.5, and the student has columns on circles"),
         (NORMAL, {"support": {0: (0, None)}}, "forward is 0.5, and the teacher draws rows outside"),
-        (_Unsampled(), {}, "forward is 0.5, and the teacher, a _Unsampled, cannot be sampled: leave forward at 0"),
+        (_Unsampled(), {}, "forward is 0.5, and the teacher, a _Unsampled, cannot be sampled: leave it at 0"),
     ],
 )
 def test_what_forward_cannot_have_is_refused(teacher, options, message):

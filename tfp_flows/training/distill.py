@@ -177,13 +177,14 @@ def _sample_of(
             f"forward is {forward:g}, and the student has columns on circles that the teacher has not: build it with "
             f"circular={round_again or None}, or leave forward at 0."
         )
+    unsampled = f"forward is {forward:g}, and the teacher, a {type(law).__name__}, cannot be sampled: leave it at 0."
+    sample = getattr(law, "sample_and_log_prob" if isinstance(law, Flow) else "experimental_sample_and_log_prob", None)
+    if sample is None:
+        raise InputError(unsampled)
     try:
         x, of_rows = rows()
-        sample = law.sample_and_log_prob if isinstance(law, Flow) else law.experimental_sample_and_log_prob
-    except (AttributeError, NotImplementedError) as error:
-        raise InputError(
-            f"forward is {forward:g}, and the teacher, a {type(law).__name__}, cannot be sampled: leave forward at 0."
-        ) from error
+    except NotImplementedError as error:  # what TFP raises for a law without a sampler
+        raise InputError(unsampled) from error
     given = {} if of_rows is None else {"context": of_rows}
     if np.isneginf(student.continuous.log_prob(x, **given)).any():
         raise InputError(
